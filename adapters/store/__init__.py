@@ -1,0 +1,1 @@
+"""The event store: load, let the domain decide, save."""

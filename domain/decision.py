@@ -1,0 +1,54 @@
+"""What somebody chose, who they are, and how it reached us."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a person chose."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Channel(StrEnum):
+    """How something reached us; the value is the `decided_via` of the engine API."""
+
+    TEXT = "wecom-text"
+    CARD = "wecom-card"
+    WEB = "web"
+    CLOCK = "clock"
+    API = "api"
+
+
+class Capacity(StrEnum):
+    """In which capacity a person decided."""
+
+    APPROVER = "approver"
+    SUPER_APPROVER = "super-approver"
+
+
+class Status(StrEnum):
+    """Where an approval stands; everything but PENDING is an end, except that a later revocation
+    turns APPROVED into REVOKED."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    REVOKED = "revoked"
+
+
+class Risk(StrEnum):
+    """How dangerous the repair is; HIGH is never decided from a list or without its id."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Kind(StrEnum):
+    """Which of FTA's two mechanisms asks; chooses wording only."""
+
+    SOLUTION = "solution"
+    CONVERGENCE = "convergence"

@@ -1,0 +1,1 @@
+"""Read models of the event sequence; each may be dropped and rebuilt."""
