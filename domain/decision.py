@@ -1,5 +1,7 @@
 """What somebody chose, who they are, and how it reached us."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -52,3 +54,27 @@ class Kind(StrEnum):
 
     SOLUTION = "solution"
     CONVERGENCE = "convergence"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an approval ended: what everybody who comes later is told."""
+
+    status: Status
+    at: datetime
+    via: Channel
+    by: str | None = None
+    """The userid as WeCom spelled it; the engine if it cancelled; None if the clock did."""
+    capacity: Capacity | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the message that asks one member."""
+
+    userid: str
+    state: str = "pending"
+    detail: str | None = None
+    at: datetime | None = None
+    cut: bool = False

@@ -1,0 +1,166 @@
+"""The event store as the rest of the house sees it: load streams, save what was triggered."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+from eventsourcing.utils import EnvType
+
+from adapters.store.sqlite import DeliveryKey, EventRecorder, EventSubscription
+from domain import installation
+from domain.aggregate import Aggregate, Event
+from domain.identity import APPROVAL_STREAM
+from domain.installation import Installation
+
+T = TypeVar("T", bound=Aggregate)
+
+SQLITE_URL = "sqlite:///"
+
+
+class Approvals(Application[str]):
+    """The library's application: its environment chooses recorder, mapper and tables."""
+
+    name = "approvals"
+    recorder: EventRecorder
+
+
+class EventStore:
+    """
+    One store of events, opened.
+
+    Each instance has connections of its own: the writer takes one, readers another, so that a
+    transaction under way never keeps a reader waiting.
+    """
+
+    def __init__(self, application: Approvals, environment: EnvType) -> None:
+        self._application = application
+        self._environment = environment
+        self.mapper = application.mapper
+        self.recorder = application.recorder
+
+    def another(self) -> "EventStore":
+        """The same store through connections of its own."""
+        return EventStore(Approvals(self._environment), self._environment)
+
+    def load(self, kind: type[T], stream: str) -> T | None:
+        """The aggregate as of now, or None."""
+        return self.load_all(kind, [stream]).get(stream)
+
+    def load_all(self, kind: type[T], streams: Sequence[str]) -> dict[str, T]:
+        """Those that exist, in one query."""
+        events: dict[str, list[Notification]] = {}
+        for stored in self.recorder.select_streams(streams):
+            events.setdefault(str(stored.originator_id), []).append(stored)
+        return {stream: self._replay(kind, stream, rows) for stream, rows in events.items()}
+
+    def load_as_of(self, kind: type[T], stream: str, version: int) -> T:
+        """The aggregate as it was after that many events."""
+        rows = [
+            n for n in self.recorder.select_streams([stream]) if n.originator_version <= version
+        ]
+        return self._replay(kind, stream, rows)
+
+    def events_of(self, stream: str) -> list[tuple[int, Event]]:
+        """Every event of one stream with its position, oldest first."""
+        return [
+            (stored.id, self.event(stored)) for stored in self.recorder.select_streams([stream])
+        ]
+
+    def event(self, stored: StoredEvent) -> Event:
+        """The domain event that was stored so."""
+        event: Event = self.mapper.to_domain_event(stored)  # type: ignore[assignment]  # ours
+        return event
+
+    def read_after(self, position: int, limit: int) -> Sequence[Notification]:
+        """The next stored events, in order of position."""
+        return self.recorder.select_notifications(position, limit, inclusive_of_start=False)
+
+    def follow(self, position: int) -> EventSubscription:
+        """Stored events from after a position on, waited for where they end."""
+        return self.recorder.subscribe(gt=position)
+
+    def runs_of(self, obj_id: str) -> Sequence[str]:
+        """Streams of all runs of a node. `.` cannot stand in an obj_id, so the range is exact."""
+        later = self.recorder.select_stream_names(
+            f"{APPROVAL_STREAM}{obj_id}.", f"{APPROVAL_STREAM}{obj_id}/"
+        )
+        return [APPROVAL_STREAM + obj_id, *later]
+
+    def last_position(self) -> int:
+        """The position of the last event, 0 for an empty store."""
+        return self.recorder.max_notification_id() or 0
+
+    def save(
+        self, events: Sequence[Event], delivery_keys: Iterable[DeliveryKey] = ()
+    ) -> dict[str, int]:
+        """
+        Store events in one transaction, on disk when this returns.
+
+        Returns:
+            The positions of first events of streams, by stream.
+
+        Raises:
+            IntegrityError: Another process was first with one of these versions or delivery
+                keys; nothing was stored.
+        """
+        recordings = self._application.events.put(events, delivery_keys=list(delivery_keys))
+        return {
+            str(recording.notification.originator_id): recording.notification.id
+            for recording in recordings
+            if recording.notification.originator_version == 1
+        }
+
+    def found(self, at: datetime) -> Installation:
+        """This store's installation, made if it is new; processes that start together agree."""
+        known = self.load(Installation, installation.STREAM)
+        if known is not None:
+            return known
+        fresh = Installation(installation.STREAM)
+        fresh.found(feed_id=uuid.uuid4().hex, at=at)
+        try:
+            self.save(fresh.collect_events())
+        except IntegrityError:
+            return self.found(at)
+        return fresh
+
+    def close(self) -> None:
+        self._application.close()
+
+    def _replay(self, kind: type[T], stream: str, rows: Sequence[Notification]) -> T:
+        aggregate = kind.replay(stream, map(self.event, rows))
+        aggregate.number = rows[0].id
+        return aggregate
+
+
+def open_event_store(database_url: str) -> EventStore:
+    """
+    Open the store that the URL names, making it if it is new.
+
+    `sqlite:///relative.db`, `sqlite:////absolute.db`. PostgreSQL takes its place here: another
+    persistence module and its settings.
+
+    Raises:
+        ValueError: No store of that kind.
+        NewerStore: A newer program wrote it.
+    """
+    path = sqlite_path(database_url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment: dict[str, Any] = {
+        "PERSISTENCE_MODULE": "adapters.store.sqlite:Factory",
+        "MAPPER_TOPIC": "adapters.store.mapper:EventMapper",
+        "ORIGINATOR_ID_TYPE": "text",
+        "SQLITE_DBNAME": str(path),
+        "SQLITE_LOCK_TIMEOUT": "10",
+    }
+    return EventStore(Approvals(environment), environment)
+
+
+def sqlite_path(database_url: str) -> Path:
+    """The file that a SQLite URL names: three slashes relative, four absolute."""
+    if not database_url.startswith(SQLITE_URL) or len(database_url) == len(SQLITE_URL):
+        raise ValueError("must be sqlite:///PATH")
+    return Path(database_url.removeprefix(SQLITE_URL))

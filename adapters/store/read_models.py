@@ -1,0 +1,104 @@
+"""Where the read models live: a SQLite file beside the event store's.
+
+A file of its own, because its transactions must not keep the event writer waiting for the lock,
+and because what can be rebuilt need not be forced to disk at every commit
+(docs/decisions/0004-read-models-beside-the-events.md).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eventsourcing.persistence import Tracking
+from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
+
+from adapters.store.sqlite import DurableDatastore
+
+APPLICATION = "approvals"
+
+
+class SQLiteTables:
+    """The tables inside one transaction."""
+
+    def __init__(self, cursor: SQLiteCursor) -> None:
+        self.cursor = cursor
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        self.cursor.execute(statement, values)
+        return list(self.cursor.fetchall())
+
+    def execute_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
+        self.cursor.executemany(statement, values)
+
+
+class ReadModelDatabase:
+    """
+    The read models' tables and positions. Positions are the library's tracking records.
+
+    Args:
+        store: Which event store the read models belong to (its feed id).
+        schemas: Names of projections to the statements that make their tables. Read models of
+            another store or with other tables are dropped and begin again: they follow from
+            the events.
+    """
+
+    def __init__(self, path: Path, store: str, schemas: Mapping[str, str]) -> None:
+        self._datastore = DurableDatastore(str(path), synchronous="NORMAL", lock_timeout=10)
+        self._tracking = SQLiteTrackingRecorder(self._datastore)
+        self._tracking.create_table()
+        with self.transaction() as tables:
+            self._prepare(tables, store, schemas)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SQLiteTables]:
+        with self._datastore.transaction(commit=True) as cursor:
+            yield SQLiteTables(cursor)
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+        with self._datastore.transaction(commit=False) as cursor:
+            return SQLiteTables(cursor).execute(statement, values)
+
+    def positions(self, tables: Any, names: Sequence[str]) -> dict[str, int]:
+        return {
+            name: self._tracking._max_tracking_id(_tracked(name), tables.cursor) or 0
+            for name in names
+        }
+
+    def set_positions(self, tables: Any, positions: Mapping[str, int]) -> None:
+        for name, position in positions.items():
+            if position > self.positions(tables, [name])[name]:
+                self._tracking._insert_tracking(tables.cursor, Tracking(_tracked(name), position))
+
+    def reset(self, projections: Mapping[str, Mapping[str, str]]) -> None:
+        """Empty some projections (by name, with their tables), so that they begin again."""
+        with self.transaction() as tables:
+            for name, schema in projections.items():
+                for table, statements in schema.items():
+                    _create(tables, table, statements)
+                tables.execute("DELETE FROM tracking WHERE application_name = ?", [_tracked(name)])
+
+    def close(self) -> None:
+        self._datastore.close()
+
+    def _prepare(self, tables: SQLiteTables, store: str, schemas: Mapping[str, str]) -> None:
+        wanted = store + "\n" + "\n".join(f"{name}:{sql}" for name, sql in schemas.items())
+        tables.execute("CREATE TABLE IF NOT EXISTS read_models (made_for TEXT)")
+        made_for = [row["made_for"] for row in tables.execute("SELECT made_for FROM read_models")]
+        if made_for == [wanted]:
+            return
+        for name, schema in schemas.items():
+            _create(tables, name, schema)
+        tables.execute("DELETE FROM tracking WHERE application_name LIKE ?", [_tracked("%")])
+        tables.execute("DELETE FROM read_models")
+        tables.execute("INSERT INTO read_models VALUES (?)", [wanted])
+
+
+def _create(tables: SQLiteTables, table: str, statements: str) -> None:
+    tables.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in statements.split(";"):
+        tables.execute(statement)
+
+
+def _tracked(projection: str) -> str:
+    return f"{APPLICATION}>{projection}"

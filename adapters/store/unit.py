@@ -1,0 +1,120 @@
+"""The unit of work: aggregates loaded once for a batch of commands, and what they leave to save."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from adapters.store.event_store import EventStore
+from adapters.store.sqlite import DeliveryKey
+from domain.aggregate import Aggregate, Event
+from domain.approval import Approval
+from domain.handling import Directory
+from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
+from domain.inbox import Inbox
+from domain.session import Session, session_stream
+
+T = TypeVar("T", bound=Aggregate)
+
+
+class NeedsDirectory(Exception):
+    """The command asks the read models, which have to be caught up first; run it again alone."""
+
+
+class UnitOfWork:
+    """
+    What the commands of one transaction share: two commands for one approval see each other.
+
+    Forget it after a conflict or a crash: its aggregates hold changes that were not saved.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        super_approvers: list[str],
+        directory: Callable[[], Directory] | None = None,
+    ) -> None:
+        self.super_approvers = super_approvers
+        self._store = store
+        self._directory = directory
+        self._aggregates: dict[str, Aggregate | None] = {}
+        self._delivery_keys: dict[tuple[str, str], datetime] = {}
+        self._received_at: datetime | None = None
+
+    def prefetch(self, streams: Sequence[str]) -> None:
+        """Load in one query what the commands name."""
+        wanted = [stream for stream in dict.fromkeys(streams) if stream not in self._aggregates]
+        found = self._store.load_all(Approval, wanted)
+        for stream in wanted:
+            self._aggregates[stream] = found.get(stream)
+
+    def approval(self, reply_id: str) -> Approval | None:
+        return self._get(Approval, approval_stream(reply_id))
+
+    def runs(self, obj_id: str) -> list[Approval]:
+        stored = self._store.runs_of(obj_id)
+        fresh = [s for s in self._aggregates if s.startswith(approval_stream(obj_id) + ".")]
+        found = (self._get(Approval, stream) for stream in {*stored, *fresh})
+        return sorted((run for run in found if run), key=lambda run: run.requested.run)
+
+    def by_stream(self, stream: str) -> Approval | Inbox | None:
+        kind: type[Approval] | type[Inbox] = (
+            Approval if stream.startswith(APPROVAL_STREAM) else Inbox
+        )
+        return self._get(kind, stream)
+
+    def inbox(self, userid: str, at: datetime) -> Inbox:
+        stream = inbox_stream(userid, at)
+        inbox = self._get(Inbox, stream)
+        if inbox is None:
+            inbox = Inbox(stream)
+            self.add(inbox)
+        return inbox
+
+    def session(self, session: str) -> Session | None:
+        return self._get(Session, session_stream(session))
+
+    def add(self, aggregate: Aggregate) -> None:
+        self._aggregates[aggregate.id] = aggregate
+
+    def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:
+        key = (same_person(userid), delivery_key)
+        if key in self._delivery_keys or self._store.recorder.select_delivery_keys([key]):
+            return True
+        assert self._received_at is not None  # noqa: S101  # begin() was called
+        self._delivery_keys[key] = self._received_at
+        return False
+
+    def directory(self) -> Directory:
+        if self._directory is None:
+            raise NeedsDirectory
+        return self._directory()
+
+    def begin(self, received_at: datetime) -> int:
+        """Start one command; the answer tells `forget_deliveries` where it started."""
+        self._received_at = received_at
+        return len(self._delivery_keys)
+
+    def forget_deliveries(self, after: int) -> None:
+        """The command that began there is not carried out in this unit after all."""
+        for key in list(self._delivery_keys)[after:]:
+            del self._delivery_keys[key]
+
+    def collect(self) -> tuple[list[Event], list[DeliveryKey]]:
+        """Everything to be saved."""
+        events = [e for a in self._aggregates.values() if a is not None for e in a.collect_events()]
+        keys = [(member, key, at) for (member, key), at in self._delivery_keys.items()]
+        return events, keys
+
+    def number(self, positions: dict[str, int]) -> None:
+        """Tell new aggregates the positions at which they began."""
+        for stream, position in positions.items():
+            aggregate = self._aggregates.get(stream)
+            if aggregate is not None:
+                aggregate.number = position
+
+    def _get(self, kind: type[T], stream: str) -> T | None:
+        if stream not in self._aggregates:
+            self._aggregates[stream] = self._store.load(kind, stream)
+        aggregate = self._aggregates[stream]
+        assert aggregate is None or isinstance(aggregate, kind)  # noqa: S101  # names say the kind
+        return aggregate

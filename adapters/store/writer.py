@@ -1,0 +1,265 @@
+"""The one writer: commands queue while a transaction is being made durable; the next takes all.
+
+Group commit without timers: an idle service commits a single command at once, a busy one up to
+MAX_BATCH in one transaction (design and figures: docs/decisions/0003-one-writer.md).
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from eventsourcing.persistence import IntegrityError, PersistenceError
+
+from adapters.store.event_store import EventStore
+from adapters.store.unit import NeedsDirectory, UnitOfWork
+from domain.commands import Command
+from domain.errors import Refusal
+from domain.handling import HANDLERS, Directory
+from domain.identity import approval_stream, reply_id
+
+MAX_BATCH = 200
+# Room kept for callbacks when engines and pages have filled the queue.
+RESERVE_FOR_CALLBACKS = 500
+KEEP_DELIVERY_KEYS = timedelta(hours=25)
+FORGET_EVERY = timedelta(hours=1)
+
+log = structlog.get_logger()
+
+
+class Overloaded(Exception):
+    """The queue is full: nothing was done, try again in a moment."""
+
+
+class StoreUnavailable(Exception):
+    """The database did not take it: nothing was done, or it is unknown; the same command again
+    is recognised."""
+
+
+@dataclass(slots=True)
+class _Job:
+    command: Command
+    done: "asyncio.Future[Any]"
+    outcome: Any = None
+    refused: BaseException | None = None
+
+
+@dataclass(slots=True)
+class WriterFigures:
+    """What has been done since the start."""
+
+    commits: int = 0
+    commands: int = 0
+    events: int = 0
+    conflicts: int = 0
+    largest_batch: int = 0
+    failures: int = 0
+
+
+@dataclass
+class Writer:
+    """
+    Carries out commands in the order in which they arrive, on a thread of its own.
+
+    Args:
+        directory_at: Read models that have seen everything up to a position; may block briefly,
+            raises TimeoutError when they do not get there.
+        super_approvers: By the settings in force at this moment.
+    """
+
+    store: EventStore
+    directory_at: Callable[[int], Directory]
+    super_approvers: Callable[[], list[str]]
+    max_queue: int = 2000
+    figures: WriterFigures = field(default_factory=WriterFigures)
+
+    def __post_init__(self) -> None:
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._forgotten_at: Any = None
+        self.last_position = self.store.last_position()
+
+    def start(self) -> None:
+        """Begin with the work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was accepted, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for the next transaction."""
+        return self._queue.qsize()
+
+    async def execute(self, command: Command, *, from_callback: bool = False) -> Any:
+        """
+        Carry out a command; what it answers is on disk.
+
+        Raises:
+            Refusal: The domain turned it down. A refused reply has been recorded.
+            Overloaded: Too many wait already; nothing was done.
+            StoreUnavailable: The database did not take it.
+        """
+        room = self.max_queue + (RESERVE_FOR_CALLBACKS if from_callback else 0)
+        if self._queue.qsize() >= room:
+            raise Overloaded
+        if not self.alive:
+            raise StoreUnavailable("the writer has stopped")
+        job = _Job(command, asyncio.get_running_loop().create_future())
+        self._queue.put(job)
+        return await job.done
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ends = self._take_with(first)
+            self._carry_out(batch)
+            self._forget_old_deliveries(batch[0].command)
+            if ends:
+                return
+
+    def _take_with(self, first: _Job) -> tuple[list[_Job], bool]:
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    def _carry_out(self, batch: list[_Job]) -> None:
+        """Everything in one transaction; then, each on its own, those that ask the read models."""
+        later: list[_Job] = []
+        try:
+            self._commit(batch, later)
+            for job in later:
+                self._commit([job], [], directory=True)
+        except Exception:
+            # Whatever this was, nobody may wait for ever, and the writer goes on.
+            log.exception("writer failed")
+            self.figures.failures += 1
+            for job in batch:
+                if job.outcome is None and job.refused is None:
+                    job.refused = StoreUnavailable("internal error")
+        _tell(batch)
+
+    def _commit(self, jobs: list[_Job], later: list[_Job], directory: bool = False) -> None:
+        """Run and save; on a conflict again, all, then halves, then one by one."""
+        for attempt in range(10):
+            try:
+                self._run_and_save(jobs, later, directory)
+                return
+            except IntegrityError:
+                self.figures.conflicts += 1
+                if attempt and len(jobs) > 1:
+                    middle = len(jobs) // 2
+                    self._commit(jobs[:middle], later)
+                    self._commit(jobs[middle:], later)
+                    return
+            except (PersistenceError, TimeoutError) as error:
+                log.error("store unavailable", error=str(error), commands=len(jobs))
+                self.figures.failures += 1
+                _refuse_all(jobs, StoreUnavailable(str(error)))
+                return
+        _refuse_all(jobs, StoreUnavailable("others keep writing first"))
+
+    def _run_and_save(self, jobs: list[_Job], later: list[_Job], directory: bool) -> None:
+        unit = UnitOfWork(
+            self.store, self.super_approvers(), self._directory if directory else None
+        )
+        unit.prefetch([stream for job in jobs for stream in _named_streams(job.command)])
+        deferred: list[_Job] = []
+        for job in jobs:
+            if isinstance(job.refused, _Crashed):
+                continue
+            begun = unit.begin(job.command.at)
+            try:
+                job.refused = None
+                job.outcome = HANDLERS[type(job.command)](job.command, unit)
+            except Refusal as refusal:
+                job.refused = refusal
+            except NeedsDirectory:
+                unit.forget_deliveries(begun)
+                deferred.append(job)
+            except (PersistenceError, TimeoutError):
+                raise
+            except Exception as error:
+                # A bug in one command must not hurt its neighbours: run the others without it.
+                log.exception("command crashed", command=type(job.command).__name__)
+                job.refused = _Crashed(str(error))
+                self._run_and_save(jobs, later, directory)
+                return
+        self._save(unit, len(jobs) - len(deferred))
+        later.extend(deferred)
+
+    def _save(self, unit: UnitOfWork, commands: int) -> None:
+        events, delivery_keys = unit.collect()
+        if events or delivery_keys:
+            unit.number(self.store.save(events, delivery_keys))
+            self.last_position = self.store.last_position()
+            self.figures.commits += 1
+            self.figures.events += len(events)
+        self.figures.commands += commands
+        self.figures.largest_batch = max(self.figures.largest_batch, commands)
+
+    def _directory(self) -> Directory:
+        return self.directory_at(self.store.last_position())
+
+    def _forget_old_deliveries(self, command: Command) -> None:
+        """A delivery is recognised for 24 hours; older keys would only grow."""
+        if self._forgotten_at is None:
+            self._forgotten_at = command.at
+        elif command.at - self._forgotten_at > FORGET_EVERY:
+            self._forgotten_at = command.at
+            self.store.recorder.delete_delivery_keys(command.at - KEEP_DELIVERY_KEYS)
+
+
+class _Crashed(StoreUnavailable):
+    """The command met a bug of ours: nothing of it was stored."""
+
+
+def _named_streams(command: Any) -> list[str]:
+    name = getattr(command, "reply_id", None)
+    if name is not None:
+        return [approval_stream(name)]
+    if hasattr(command, "run"):
+        return [approval_stream(reply_id(command.obj_id, command.run))]
+    stream = getattr(command, "stream", "")
+    return [stream] if stream.startswith("approval-") else []
+
+
+def _refuse_all(jobs: list[_Job], error: Exception) -> None:
+    for job in jobs:
+        job.outcome, job.refused = None, error
+
+
+def _tell(batch: list[_Job]) -> None:
+    """One wake-up of each waiting event loop for the whole batch."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in batch:
+        loops.setdefault(job.done.get_loop(), []).append(job)
+    for loop, jobs in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, jobs)
+
+
+def _resolve(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.done.done():
+            continue  # whoever asked has gone
+        if job.refused is not None:
+            job.done.set_exception(job.refused)
+        else:
+            job.done.set_result(job.outcome)

@@ -1,0 +1,354 @@
+"""The approval: what may happen to it, and what did."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain import approvers, errors, identity, wording
+from domain.aggregate import Aggregate, Event, applies
+from domain.approvers import Answer
+from domain.commands import RecordDelivery, RequestApproval
+from domain.decision import Capacity, Channel, Delivery, Ending, Kind, Risk, Status, Verdict
+from domain.identity import same_person
+
+
+class Approval(Aggregate):
+    """One execution of one node that a person must allow. It ends once."""
+
+    # Events. Stored for ever and read by other services. A new one also needs: its topic in
+    # tests/test_stored_names.py, words in web/timeline.py, a look at every projection.
+
+    class Requested(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.requested"
+        engine: str
+        channel: str
+        obj_id: str
+        run: int
+        message: str
+        approvers: list[str]
+        asked: list[str]
+        kind: str
+        risk: str
+        expires_in: int
+        expires_at: datetime
+        biz_id: str | None = None
+        requested_by: str | None = None
+        action: str | None = None
+        action_digest: str | None = None
+        details: dict[str, str] = {}  # noqa: RUF012  # msgspec copies an empty default
+        callback_url: str | None = None
+
+    class Notified(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.notified"
+        notice: str
+        to: str
+        cut: bool = False
+
+    class NotificationFailed(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.notification-failed"
+        notice: str
+        to: str
+        problem: str
+        unreachable: bool = False
+
+    class Opened(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.opened"
+        by: str
+
+    class Replied(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.replied"
+        by: str
+        words: str
+        channel: str
+        verdict: str | None = None
+        reason: str | None = None
+        refusal: str | None = None
+        repeated: bool = False
+        delivery_key: str | None = None
+        sent_at: datetime | None = None
+
+    class Approved(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.approved"
+        by: str
+        channel: str
+        capacity: str
+        reason: str | None = None
+
+    class Rejected(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.rejected"
+        by: str
+        channel: str
+        capacity: str
+        reason: str | None = None
+
+    class Expired(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.expired"
+
+    class Cancelled(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.cancelled"
+        by: str
+        channel: str
+        reason: str
+
+    # Commands. Look at the state, then refuse, or trigger, or do nothing.
+
+    @classmethod
+    def request(
+        cls, asked: RequestApproval, super_approvers: list[str], channel: str = "api"
+    ) -> "Approval":
+        """
+        Open an approval.
+
+        Args:
+            super_approvers: By the settings in force now; they are sent the message too.
+            channel: `api`, or `fta` for FTA's old API.
+
+        Raises:
+            NobodyCanDecide: Without the requester no approver is left.
+        """
+        everybody = identity.merged([*asked.approvers, *super_approvers])
+        requester = same_person(asked.requested_by or "")
+        if all(same_person(userid) == requester for userid in asked.approvers):
+            raise errors.NobodyCanDecide(asked.requested_by or "")
+        approval = cls(identity.approval_stream(identity.reply_id(asked.obj_id, asked.run)))
+        approval.trigger(
+            cls.Requested,
+            asked.at,
+            channel=channel,
+            asked=[userid for userid in everybody if same_person(userid) != requester],
+            expires_at=asked.at + timedelta(seconds=asked.expires_in),
+            approvers=identity.merged(asked.approvers),
+            **_request_fields(asked),
+        )
+        return approval
+
+    def is_same_request(self, asked: RequestApproval) -> bool:
+        """Whether this is the request that opened the approval, sent again."""
+        first = self.requested
+        return _people(asked.approvers) == _people(first.approvers) and all(
+            getattr(first, name) == value for name, value in _request_fields(asked).items()
+        )
+
+    def answer(self, answer: Answer, at: datetime, **about_reply: Any) -> None:
+        """
+        Settle the approval by what a person chose. The first decision stands.
+
+        A `Replied` is recorded whatever comes of it. The same choice by the same person again
+        changes nothing and is no refusal: people repeat themselves when a chat is slow.
+
+        Raises:
+            OwnRequest, NotAnApprover: The person may not decide it.
+            AlreadyDecided: It ended before, by the deadline too.
+            NotFromList, OpenItFirst: Not in this manner.
+        """
+        refusal = approvers.first_refusal(approvers.RIGHT_TO_DECIDE, self, answer)
+        repeated = refusal is None and self.was_decided_so_by(answer.by, answer.verdict)
+        if refusal is None and not repeated:
+            self.expire(at)
+            refusal = approvers.first_refusal(approvers.MOMENT_AND_MANNER, self, answer)
+        self.trigger(
+            self.Replied,
+            at,
+            by=answer.by,
+            words=answer.words,
+            channel=answer.channel.value,
+            verdict=answer.verdict.value,
+            reason=answer.reason,
+            refusal=refusal.code if refusal else None,
+            repeated=repeated,
+            **about_reply,
+        )
+        if refusal is not None:
+            raise refusal
+        if not repeated:
+            self._decide(answer, at)
+
+    def refuse(self, refusal: errors.Refusal, at: datetime, **about_reply: Any) -> None:
+        """Keep a reply that names this approval and decides nothing."""
+        self.trigger(self.Replied, at, refusal=refusal.code, **about_reply)
+
+    def cancel(self, engine: str, reason: str, at: datetime, via: Channel = Channel.API) -> None:
+        """
+        End the approval for the engine that asked. Again by the same engine: nothing happens.
+
+        Raises:
+            AlreadyDecided: It ended before, by the deadline too.
+        """
+        if self.status is Status.CANCELLED and self.ending and self.ending.by == engine:
+            return
+        self.expire(at)
+        if self.ending is not None:
+            raise errors.AlreadyDecided(self.reply_id, self.ending)
+        self.trigger(self.Cancelled, at, by=engine, channel=via.value, reason=reason)
+
+    def expire(self, at: datetime) -> None:
+        """End the approval if its deadline has passed; before that, or after an end, nothing."""
+        if self.ending is None and at >= self.expires_at:
+            self.trigger(self.Expired, at)
+
+    def open_page(self, by: str, at: datetime) -> None:
+        """Remember who opened the page, where deciding by message depends on it."""
+        if self.ending is None and self.was_cut_for(by) and not self.was_opened_by(by):
+            self.trigger(self.Opened, at, by=by)
+
+    def record_delivery(self, delivery: RecordDelivery) -> None:
+        """Record what became of one message. The same notice again changes nothing."""
+        if delivery.notice in self.delivered:
+            return
+        if delivery.problem is None:
+            self.trigger(
+                self.Notified, delivery.at, notice=delivery.notice, to=delivery.to, cut=delivery.cut
+            )
+        else:
+            self.trigger(
+                self.NotificationFailed,
+                delivery.at,
+                notice=delivery.notice,
+                to=delivery.to,
+                problem=delivery.problem,
+                unreachable=delivery.unreachable,
+            )
+
+    def _decide(self, answer: Answer, at: datetime) -> None:
+        decided = self.Approved if answer.verdict is Verdict.APPROVE else self.Rejected
+        capacity = approvers.capacity(self, answer)
+        assert capacity is not None  # noqa: S101  # RIGHT_TO_DECIDE passed
+        self.trigger(
+            decided,
+            at,
+            by=answer.by,
+            channel=answer.channel.value,
+            capacity=capacity.value,
+            reason=answer.reason,
+        )
+
+    # Questions.
+
+    @property
+    def status(self) -> Status:
+        return self.ending.status if self.ending else Status.PENDING
+
+    @property
+    def approval_id(self) -> str:
+        return identity.approval_id(self.id)
+
+    def is_requester(self, userid: str) -> bool:
+        requested_by = self.requested.requested_by
+        return requested_by is not None and same_person(userid) == same_person(requested_by)
+
+    def is_asked(self, userid: str) -> bool:
+        """Whether the member was among those whom the message went to."""
+        return same_person(userid) in self.deliveries
+
+    def was_decided_so_by(self, userid: str, verdict: Verdict) -> bool:
+        """Whether this very person made this very decision."""
+        if self.ending is None or self.ending.by is None:
+            return False
+        wanted = Status.APPROVED if verdict is Verdict.APPROVE else Status.REJECTED
+        return self.status is wanted and same_person(self.ending.by) == same_person(userid)
+
+    def was_cut_for(self, userid: str) -> bool:
+        """Whether the member's message did not, or would not, show everything."""
+        delivery = self.deliveries.get(same_person(userid))
+        return (delivery is not None and delivery.cut) or not self.fits_a_text
+
+    def was_opened_by(self, userid: str) -> bool:
+        return same_person(userid) in self.opened_by
+
+    def reached_at(self, userid: str) -> datetime | None:
+        """When WeCom took the message that asks this member."""
+        delivery = self.deliveries.get(same_person(userid))
+        return delivery.at if delivery and delivery.state == "sent" else None
+
+    # State. Assign, never check: these run again on every load, under every later rule.
+
+    @applies(Requested)
+    def _requested(self, event: Requested) -> None:
+        self.requested = event
+        self.reply_id = identity.reply_id(event.obj_id, event.run)
+        self.approvers = event.approvers
+        self.risk = Risk(event.risk)
+        self.kind = Kind(event.kind)
+        self.expires_at = event.expires_at
+        self.fits_a_text = wording.fits(event.message, self.reply_id)
+        self.ending: Ending | None = None
+        self.deliveries = {same_person(userid): Delivery(userid) for userid in event.asked}
+        self.delivered: set[str] = set()
+        self.opened_by: set[str] = set()
+
+    @applies(Notified)
+    def _notified(self, event: Notified) -> None:
+        self._delivered(event.notice, Delivery(event.to, "sent", None, event.timestamp, event.cut))
+
+    @applies(NotificationFailed)
+    def _notification_failed(self, event: NotificationFailed) -> None:
+        state = "unreachable" if event.unreachable else "failed"
+        self._delivered(event.notice, Delivery(event.to, state, event.problem, event.timestamp))
+
+    def _delivered(self, notice: str, delivery: Delivery) -> None:
+        self.delivered.add(notice)
+        if notice.startswith("ask/"):
+            self.deliveries[same_person(delivery.userid)] = delivery
+
+    @applies(Opened)
+    def _opened(self, event: Opened) -> None:
+        self.opened_by.add(same_person(event.by))
+
+    @applies(Replied)
+    def _replied(self, event: Replied) -> None:
+        pass  # a reply changes nothing; what it decided is an event of its own
+
+    @applies(Approved)
+    def _approved(self, event: Approved) -> None:
+        self.ending = _decided(Status.APPROVED, event)
+
+    @applies(Rejected)
+    def _rejected(self, event: Rejected) -> None:
+        self.ending = _decided(Status.REJECTED, event)
+
+    @applies(Expired)
+    def _expired(self, event: Expired) -> None:
+        self.ending = Ending(Status.EXPIRED, event.timestamp, Channel.CLOCK)
+
+    @applies(Cancelled)
+    def _cancelled(self, event: Cancelled) -> None:
+        self.ending = Ending(
+            Status.CANCELLED,
+            event.timestamp,
+            Channel(event.channel),
+            by=event.by,
+            reason=event.reason,
+        )
+
+
+def _decided(status: Status, event: Approval.Approved | Approval.Rejected) -> Ending:
+    return Ending(
+        status,
+        event.timestamp,
+        Channel(event.channel),
+        by=event.by,
+        capacity=Capacity(event.capacity),
+        reason=event.reason,
+    )
+
+
+def _request_fields(asked: RequestApproval) -> dict[str, Any]:
+    """What makes two requests the same, apart from the approvers, which are a set without case."""
+    return {
+        "engine": asked.engine,
+        "obj_id": asked.obj_id,
+        "run": asked.run,
+        "message": asked.message,
+        "kind": asked.kind.value,
+        "risk": asked.risk.value,
+        "expires_in": asked.expires_in,
+        "biz_id": asked.biz_id,
+        "requested_by": asked.requested_by,
+        "action": asked.action,
+        "action_digest": asked.action_digest,
+        "details": asked.details,
+        "callback_url": asked.callback_url,
+    }
+
+
+def _people(userids: list[str]) -> set[str]:
+    return {same_person(userid) for userid in userids}

@@ -1,0 +1,89 @@
+"""Who may decide, and how: named rules in order; the first refusal wins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain import errors
+from domain.decision import Capacity, Channel, Risk, Verdict
+from domain.identity import same_person
+
+if TYPE_CHECKING:
+    from domain.approval import Approval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A readable answer to one approval, and what is known about how it was given."""
+
+    by: str
+    verdict: Verdict
+    channel: Channel
+    words: str
+    reason: str | None = None
+    named: bool = True
+    """The id was typed, or its own page or card was used."""
+    from_list: bool = False
+    may_decide_all: bool = False
+    """The member is a super approver by the settings in force at this moment."""
+
+
+Rule = Callable[["Approval", Answer], errors.Refusal | None]
+
+
+def not_the_requester(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """Who requests does not decide, even as an approver or super approver."""
+    if approval.is_requester(answer.by):
+        return errors.OwnRequest(answer.by, approval.reply_id)
+    return None
+
+
+def an_approver_or_super_approver(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """Nobody else may decide."""
+    if capacity(approval, answer) is None:
+        return errors.NotAnApprover(answer.by, approval.reply_id)
+    return None
+
+
+def not_ended(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """The first end stands."""
+    if approval.ending is not None:
+        return errors.AlreadyDecided(approval.reply_id, approval.ending)
+    return None
+
+
+def high_risk_by_its_own_page_or_id(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """A high risk is never decided from a list, in a batch or without its id."""
+    if approval.risk is Risk.HIGH and (answer.from_list or not answer.named):
+        return errors.NotFromList(approval.reply_id)
+    return None
+
+
+def has_read_the_message(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """Where the message did not fit, text and card decide only after the page was opened."""
+    by_message = answer.channel in (Channel.TEXT, Channel.CARD)
+    if by_message and approval.was_cut_for(answer.by) and not approval.was_opened_by(answer.by):
+        return errors.OpenItFirst(approval.reply_id)
+    return None
+
+
+RIGHT_TO_DECIDE: tuple[Rule, ...] = (not_the_requester, an_approver_or_super_approver)
+MOMENT_AND_MANNER: tuple[Rule, ...] = (
+    not_ended,
+    high_risk_by_its_own_page_or_id,
+    has_read_the_message,
+)
+
+
+def first_refusal(
+    rules: tuple[Rule, ...], approval: "Approval", answer: Answer
+) -> errors.Refusal | None:
+    """What the first rule that objects has to say, or None."""
+    return next((no for rule in rules if (no := rule(approval, answer)) is not None), None)
+
+
+def capacity(approval: "Approval", answer: Answer) -> Capacity | None:
+    """In which capacity the member may decide; None for a stranger."""
+    if same_person(answer.by) in {same_person(userid) for userid in approval.approvers}:
+        return Capacity.APPROVER
+    return Capacity.SUPER_APPROVER if answer.may_decide_all else None

@@ -1,0 +1,147 @@
+"""Every command, on one screen: plain data that says who wants what, and when it reached us."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from domain.decision import Channel, Kind, Risk, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestApproval:
+    """An engine asks. The same request again finds the same approval."""
+
+    at: datetime
+    engine: str
+    obj_id: str
+    message: str
+    approvers: list[str]
+    run: int = 1
+    kind: Kind = Kind.SOLUTION
+    expires_in: int = 1200
+    biz_id: str | None = None
+    requested_by: str | None = None
+    risk: Risk = Risk.MEDIUM
+    action: str | None = None
+    """RFC 8785 text of what will be done."""
+    action_digest: str | None = None
+    details: dict[str, str] = field(default_factory=dict)
+    callback_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestNextRun:
+    """An engine asks by FTA's old API, which knows no runs: the one that waits, or the next."""
+
+    at: datetime
+    engine: str
+    obj_id: str
+    message: str
+    approvers: list[str]
+    callback_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """A member wrote to the application. What it decides, if anything, is the domain's business."""
+
+    at: datetime
+    by: str
+    words: str
+    delivery_key: str
+    """The same for a repeated delivery of the same message."""
+    channel: Channel = Channel.TEXT
+    verdict: Verdict | None = None
+    reply_id: str | None = None
+    reason: str | None = None
+    doubt: str | None = None
+    """Code of what keeps these words from deciding anything."""
+    sent_at: datetime | None = None
+    """When WeCom says it was sent; kept for the record, decides nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decide:
+    """A logged-in member pressed a button on a page."""
+
+    at: datetime
+    by: str
+    reply_id: str
+    verdict: Verdict
+    reason: str | None = None
+    from_list: bool = False
+    """Pressed in the list, without having opened the approval."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPage:
+    """A logged-in member opened the page of an approval."""
+
+    at: datetime
+    by: str
+    reply_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancel:
+    """The engine that asked no longer wants an answer."""
+
+    at: datetime
+    engine: str
+    reply_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expire:
+    """The clock: the deadline passed. Before it, or after another end, nothing happens."""
+
+    at: datetime
+    reply_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordDelivery:
+    """What became of one message to one member: our own sender learned it."""
+
+    at: datetime
+    stream: str
+    notice: str
+    """Which message: `ask/zhangsan`, `answer/7`. The same one again changes nothing."""
+    to: str
+    problem: str | None = None
+    """None when WeCom took it; else what is wrong, in a sentence."""
+    unreachable: bool = False
+    cut: bool = False
+    """The text did not fit and was cut."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenSession:
+    """A member logged in. `session` is the SHA-256 of the cookie's value, never the value."""
+
+    at: datetime
+    session: str
+    by: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndSession:
+    """A member logged out, or lost the right to be here."""
+
+    at: datetime
+    session: str
+
+
+Command = (
+    RequestApproval
+    | RequestNextRun
+    | Reply
+    | Decide
+    | OpenPage
+    | Cancel
+    | Expire
+    | RecordDelivery
+    | OpenSession
+    | EndSession
+)

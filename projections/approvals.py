@@ -1,0 +1,61 @@
+"""Every approval: how to find it by uuid, by node, by engine, by state."""
+
+from projections.database import Tables
+from projections.projection import ENDS, Fact, Projection, milliseconds
+
+
+class ApprovalList(Projection):
+    name = "approvals"
+    schema = """
+        CREATE TABLE approvals (
+            approval_id TEXT PRIMARY KEY,
+            reply_id TEXT NOT NULL,
+            reply_id_folded TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            obj_id TEXT NOT NULL,
+            run BIGINT NOT NULL,
+            engine TEXT NOT NULL,
+            biz_id TEXT,
+            risk TEXT NOT NULL,
+            status TEXT NOT NULL,
+            requested_at BIGINT NOT NULL,
+            expires_at BIGINT NOT NULL);
+        CREATE UNIQUE INDEX approvals_by_number ON approvals (number);
+        CREATE INDEX approvals_by_engine ON approvals (engine, number);
+        CREATE INDEX approvals_by_folded_reply_id ON approvals (reply_id_folded);
+        CREATE INDEX approvals_by_obj_id ON approvals (obj_id, number);
+        CREATE INDEX approvals_by_status ON approvals (status, number)
+    """
+
+    def project(self, fact: Fact, tables: Tables) -> None:
+        if fact.approval is None:
+            return
+        if fact.event.originator_version == 1:
+            self._add(fact, tables)
+        elif isinstance(fact.event, ENDS):
+            tables.execute(
+                "UPDATE approvals SET status = ? WHERE approval_id = ?",
+                [fact.approval.status.value, fact.approval.approval_id],
+            )
+
+    def _add(self, fact: Fact, tables: Tables) -> None:
+        approval = fact.approval
+        assert approval is not None  # noqa: S101  # asked by the caller
+        asked = approval.requested
+        tables.execute(
+            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                approval.approval_id,
+                approval.reply_id,
+                approval.reply_id.casefold(),
+                fact.position,
+                asked.obj_id,
+                asked.run,
+                asked.engine,
+                asked.biz_id,
+                asked.risk,
+                approval.status.value,
+                milliseconds(asked.timestamp),
+                milliseconds(asked.expires_at),
+            ],
+        )

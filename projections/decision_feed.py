@@ -1,0 +1,71 @@
+"""The ordered feed of decisions that engines follow. What a position says never changes."""
+
+import json
+
+from domain.approval import Approval
+from domain.decision import Status
+from projections.database import Database, Row, Tables
+from projections.document import document, timestamp
+from projections.projection import ENDS, Fact, Projection
+
+SOURCE = "/fta-approval"
+
+
+class DecisionFeed(Projection):
+    """One CloudEvent for each end of an approval, at the position of the event that ended it."""
+
+    name = "decision_feed"
+    schema = """
+        CREATE TABLE decision_feed (
+            position BIGINT PRIMARY KEY,
+            engine TEXT NOT NULL,
+            type TEXT NOT NULL,
+            cloud_event TEXT NOT NULL);
+        CREATE INDEX decision_feed_by_engine ON decision_feed (engine, position)
+    """
+
+    def project(self, fact: Fact, tables: Tables) -> None:
+        if not isinstance(fact.event, ENDS) or fact.approval is None:
+            return
+        kind = event_type(fact.approval.status)
+        tables.execute(
+            "INSERT INTO decision_feed VALUES (?, ?, ?, ?)",
+            [
+                fact.position,
+                fact.approval.requested.engine,
+                kind,
+                json.dumps(cloud_event(fact.position, kind, fact.approval), ensure_ascii=False),
+            ],
+        )
+
+
+def event_type(status: Status) -> str:
+    """The `type` of a decision, such as `fta.approval.approved`."""
+    return f"fta.approval.{status.value}"
+
+
+def cloud_event(position: int, kind: str, approval: Approval) -> dict[str, object]:
+    """The decision as a CloudEvents 1.0 JSON object (contract 4.3)."""
+    assert approval.ending is not None  # noqa: S101  # it is a decision
+    return {
+        "specversion": "1.0",
+        "id": str(position),
+        "source": SOURCE,
+        "type": kind,
+        "subject": approval.reply_id,
+        "time": timestamp(approval.ending.at),
+        "datacontenttype": "application/json",
+        "data": document(approval),
+    }
+
+
+def decisions_after(
+    database: Database, position: int, limit: int, engine: str | None = None
+) -> list[Row]:
+    """The next decisions after a position, oldest first; of one engine, or of all."""
+    statement = "SELECT * FROM decision_feed WHERE position > ?"
+    values: list[object] = [position]
+    if engine is not None:
+        statement += " AND engine = ?"
+        values.append(engine)
+    return database.query(f"{statement} ORDER BY position LIMIT ?", [*values, limit])

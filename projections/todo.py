@@ -1,0 +1,44 @@
+"""待办: which approvals are addressed to a member, and which of them still wait."""
+
+from domain.approval import Approval
+from domain.identity import same_person
+from projections.database import Tables
+from projections.projection import ENDS, Fact, Projection, milliseconds
+
+
+class TodoList(Projection):
+    """One row for each member and approval; it waits while `ended_at` is empty."""
+
+    name = "todo"
+    schema = """
+        CREATE TABLE todo (
+            member TEXT NOT NULL,
+            reply_id TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            asked_at BIGINT NOT NULL,
+            expires_at BIGINT NOT NULL,
+            ended_at BIGINT,
+            PRIMARY KEY (member, reply_id));
+        CREATE INDEX todo_waiting ON todo (member, expires_at) WHERE ended_at IS NULL;
+        CREATE INDEX todo_asked ON todo (member, asked_at);
+        CREATE INDEX todo_ended ON todo (member, ended_at);
+        CREATE INDEX todo_by_approval ON todo (reply_id)
+    """
+
+    def project(self, fact: Fact, tables: Tables) -> None:
+        if isinstance(fact.event, Approval.Requested):
+            self._ask(fact.event, fact, tables)
+        elif isinstance(fact.event, ENDS) and fact.approval is not None:
+            tables.execute(
+                "UPDATE todo SET ended_at = ? WHERE reply_id = ?",
+                [milliseconds(fact.event.timestamp), fact.approval.reply_id],
+            )
+
+    def _ask(self, asked: Approval.Requested, fact: Fact, tables: Tables) -> None:
+        assert fact.approval is not None  # noqa: S101  # it was requested
+        reply_id = fact.approval.reply_id
+        at, until = milliseconds(asked.timestamp), milliseconds(asked.expires_at)
+        tables.execute_many(
+            "INSERT INTO todo VALUES (?, ?, ?, ?, ?, NULL)",
+            [[same_person(u), reply_id, fact.position, at, until] for u in asked.asked],
+        )
