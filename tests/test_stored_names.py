@@ -1,0 +1,426 @@
+"""What is stored keeps its name and stays legible for ever. These lists only grow.
+
+When a test here fails, the remedy is an upcast or a default, not another expectation: stores out
+there hold these very bytes.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from eventsourcing.persistence import JSONTranscoder, StoredEvent
+
+from adapters.store.mapper import EventMapper, UnreadableEvent
+from domain import identity
+from domain.aggregate import Event
+from domain.catalogue import EVENTS
+from domain.decision import Capacity, Channel, Kind, Risk, Status, Verdict
+from domain.installation import STREAM
+from domain.session import session_stream
+from tests.scenario import NOON
+
+EVERY_EVENT: dict[str, Any] = {
+    "originator_id": str,
+    "originator_version": int,
+    "timestamp": datetime,
+}
+ENDED_BY_A_PERSON: dict[str, Any] = {
+    "by": str,
+    "channel": str,
+    "capacity": str,
+    "reason": str | None,
+}
+FIELDS: dict[str, dict[str, Any]] = {
+    "approval.requested": {
+        "engine": str,
+        "channel": str,
+        "obj_id": str,
+        "run": int,
+        "message": str,
+        "approvers": list[str],
+        "asked": list[str],
+        "kind": str,
+        "risk": str,
+        "expires_in": int,
+        "expires_at": datetime,
+        "biz_id": str | None,
+        "requested_by": str | None,
+        "action": str | None,
+        "action_digest": str | None,
+        "details": dict[str, str],
+        "callback_url": str | None,
+    },
+    "approval.notified": {"notice": str, "to": str, "cut": bool},
+    "approval.notification-failed": {
+        "notice": str,
+        "to": str,
+        "problem": str,
+        "unreachable": bool,
+    },
+    "approval.opened": {"by": str},
+    "approval.replied": {
+        "by": str,
+        "words": str,
+        "channel": str,
+        "verdict": str | None,
+        "reason": str | None,
+        "refusal": str | None,
+        "repeated": bool,
+        "delivery_key": str | None,
+        "sent_at": datetime | None,
+    },
+    "approval.approved": ENDED_BY_A_PERSON,
+    "approval.rejected": ENDED_BY_A_PERSON,
+    "approval.expired": {},
+    "approval.cancelled": {"by": str, "channel": str, "reason": str},
+    "inbox.received": {
+        "by": str,
+        "words": str,
+        "channel": str,
+        "refusal": str,
+        "verdict": str | None,
+        "reply_id": str | None,
+        "suggestions": list[str],
+        "delivery_key": str | None,
+        "sent_at": datetime | None,
+    },
+    "inbox.answered": {"notice": str, "to": str, "problem": str | None, "unreachable": bool},
+    "session.opened": {"by": str, "expires_at": datetime},
+    "session.ended": {},
+    "installation.founded": {"feed_id": str},
+}
+
+REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
+APPROVAL = b'"originator_id":"approval-12345_2.3","originator_version":2,'
+INBOX = b'"originator_id":"inbox-zhangsan-2026-05-04","originator_version":1,'
+AT_NOON = b'"timestamp":"2026-05-04T12:00:00Z",'
+
+# As version 0.1.0 wrote them, for each topic with every field, then without what has a default.
+# Never edit a line; a change of an event adds one.
+GOLDEN: list[tuple[str, bytes]] = [
+    (
+        "approval.requested",
+        b"{"
+        + REQUEST
+        + b'"timestamp":"2026-05-04T12:00:00.123456Z","engine":"fta","channel":"api",'
+        b'"obj_id":"12345_2","run":3,'
+        b'"message":"\xe9\x87\x8d\xe5\x90\xaf nginx","approvers":["zhangsan","LiSi"],'
+        b'"asked":["zhangsan","LiSi","wangwu"],"kind":"convergence","risk":"high",'
+        b'"expires_in":1200,"expires_at":"2026-05-04T12:20:00.123456Z","biz_id":"2",'
+        b'"requested_by":"wangwu","action":"{\\"ip\\":\\"10.0.0.1\\"}",'
+        b'"action_digest":"sha256:00","details":{"IP":"10.0.0.1"},'
+        b'"callback_url":"https://engine.example/decisions"}',
+    ),
+    (
+        "approval.requested",
+        b'{"originator_id":"approval-12345_2","originator_version":1,'
+        + AT_NOON
+        + b'"engine":"fta",'
+        b'"channel":"fta","obj_id":"12345_2","run":1,"message":"m","approvers":["zhangsan"],'
+        b'"asked":["zhangsan"],"kind":"solution","risk":"medium","expires_in":1200,'
+        b'"expires_at":"2026-05-04T12:20:00Z"}',
+    ),
+    (
+        "approval.notified",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/zhangsan","to":"zhangsan","cut":true}',
+    ),
+    ("approval.notified", b"{" + APPROVAL + AT_NOON + b'"notice":"answer/7","to":"zhangsan"}'),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi",'
+        b'"problem":"WeCom is not configured","unreachable":true}',
+    ),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi","problem":"errcode 81013"}',
+    ),
+    ("approval.opened", b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan"}'),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"TY 12345_2.3",'
+        b'"channel":"wecom-text","verdict":"approve","reason":"ok","refusal":"not-an-approver",'
+        b'"repeated":true,"delivery_key":"6054768590064713728","sent_at":"2026-05-04T11:59:59Z"}',
+    ),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"approve","channel":"web"}',
+    ),
+    (
+        "approval.approved",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"wecom-card",'
+        b'"capacity":"super-approver","reason":"ok"}',
+    ),
+    (
+        "approval.approved",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web","capacity":"approver"}',
+    ),
+    (
+        "approval.rejected",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","channel":"wecom-text","capacity":"approver",'
+        b'"reason":"\xe7\xad\x89\xe5\x8f\x98\xe6\x9b\xb4\xe7\xaa\x97\xe5\x8f\xa3"}',
+    ),
+    (
+        "approval.rejected",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","channel":"web","capacity":"approver"}',
+    ),
+    ("approval.expired", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
+    (
+        "approval.cancelled",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","reason":"superseded by run 4"}',
+    ),
+    (
+        "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"TY 9_9","channel":"wecom-text",'
+        b'"refusal":"unknown-approval","verdict":"approve","reply_id":"9_9",'
+        b'"suggestions":["12345_2"],"delivery_key":"7","sent_at":"2026-05-04T11:59:59Z"}',
+    ),
+    (
+        "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"hello","channel":"wecom-text",'
+        b'"refusal":"unreadable"}',
+    ),
+    (
+        "inbox.answered",
+        b"{" + INBOX + AT_NOON + b'"notice":"answer/1","to":"ZhangSan","problem":"p",'
+        b'"unreachable":true}',
+    ),
+    ("inbox.answered", b"{" + INBOX + AT_NOON + b'"notice":"answer/1","to":"ZhangSan"}'),
+    (
+        "session.opened",
+        b'{"originator_id":"session-00ff","originator_version":1,' + AT_NOON + b'"by":"zhangsan",'
+        b'"expires_at":"2026-05-04T20:00:00Z"}',
+    ),
+    (
+        "session.ended",
+        b'{"originator_id":"session-00ff","originator_version":2,' + AT_NOON[:-1] + b"}",
+    ),
+    (
+        "installation.founded",
+        b'{"originator_id":"installation","originator_version":1,' + AT_NOON + b'"feed_id":"f-1"}',
+    ),
+]
+FULLEST, SHORTEST = dict(reversed(GOLDEN)), dict(GOLDEN)
+MAPPER = EventMapper(JSONTranscoder())  # which it does not use
+
+
+def stored(topic: str, state: bytes, **key: Any) -> StoredEvent:
+    """The row of an event, under the key that its own bytes name."""
+    says = json.loads(state)
+    told = {
+        "originator_id": says["originator_id"],
+        "originator_version": says["originator_version"],
+    }
+    return StoredEvent(topic=topic, state=state, **{**told, **key})
+
+
+def test_every_stored_name_with_its_fields() -> None:
+    today = {
+        topic: {field.name: field.type for field in msgspec.structs.fields(event_class)}
+        for topic, event_class in EVENTS.items()
+    }
+    assert today == {topic: {**EVERY_EVENT, **fields} for topic, fields in FIELDS.items()}
+
+
+def test_the_golden_bytes_show_every_event_with_every_field() -> None:
+    shown: dict[str, set[str]] = {}
+    for topic, state in GOLDEN:
+        shown.setdefault(topic, set()).update(json.loads(state))
+    assert shown == {topic: {*EVERY_EVENT, *fields} for topic, fields in FIELDS.items()}
+
+
+@pytest.mark.parametrize(("topic", "state"), GOLDEN)
+def test_what_was_stored_is_still_read_as_it_was_meant(topic: str, state: bytes) -> None:
+    event = MAPPER.to_domain_event(stored(topic, state))
+    assert type(event) is EVENTS[topic]
+    told = json.loads(state)
+    assert told.items() <= msgspec.to_builtins(event).items()
+
+
+@pytest.mark.parametrize(("topic", "state"), GOLDEN)
+def test_an_event_comes_back_as_it_went(topic: str, state: bytes) -> None:
+    event = MAPPER.to_domain_event(stored(topic, state))
+    row = MAPPER.to_stored_event(event)
+    assert (row.topic, row.originator_id, row.originator_version) == (
+        topic,
+        event.originator_id,
+        event.originator_version,
+    )
+    assert MAPPER.to_domain_event(row) == event
+    assert json.loads(state).items() <= json.loads(row.state).items()
+
+
+def test_what_the_defaults_say_about_older_events() -> None:
+    """A default is part of what an old event means."""
+    requested, notified, failed, replied, received, answered = (
+        MAPPER.to_domain_event(stored(topic, SHORTEST[topic]))
+        for topic in (
+            "approval.requested",
+            "approval.notified",
+            "approval.notification-failed",
+            "approval.replied",
+            "inbox.received",
+            "inbox.answered",
+        )
+    )
+    assert (requested.biz_id, requested.requested_by, requested.action) == (None, None, None)
+    assert (requested.details, requested.callback_url) == ({}, None)
+    assert (notified.cut, failed.unreachable, answered.unreachable) == (False, False, False)
+    assert (replied.refusal, replied.repeated, replied.sent_at) == (None, False, None)
+    assert (received.suggestions, received.verdict) == ([], None)
+
+
+def test_times_come_back_aware_and_to_the_microsecond() -> None:
+    event = MAPPER.to_domain_event(stored("approval.requested", FULLEST["approval.requested"]))
+    assert event.timestamp == NOON.replace(microsecond=123456)
+    assert event.timestamp.utcoffset() is not None
+
+
+# What cannot be right is not read.
+
+
+@pytest.mark.parametrize(("topic", "state"), GOLDEN)
+def test_an_event_under_another_key_is_refused(topic: str, state: bytes) -> None:
+    """A decision moved to another run is the worst bug there is."""
+    row = stored(topic, state)
+    stream, version = str(row.originator_id), row.originator_version
+    for key in (
+        {"originator_id": stream + "0"},
+        {"originator_id": stream[:-2]},
+        {"originator_id": stream.upper()},
+        {"originator_version": version + 1},
+    ):
+        with pytest.raises(UnreadableEvent, match="says that it is another event"):
+            MAPPER.to_domain_event(stored(topic, state, **key))
+
+
+@pytest.mark.parametrize("topic", ["approval.revoked", "approval", "", "Approval.Approved"])
+def test_an_unknown_topic_is_refused(topic: str) -> None:
+    with pytest.raises(UnreadableEvent, match=r"event 2 of approval-12345_2\.3 is of an unknown"):
+        MAPPER.to_domain_event(stored(topic, SHORTEST["approval.replied"]))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        (b'"by":"zhangsan"', b'"by":7'),
+        (b'"by":"zhangsan",', b""),
+        (b"zhangsan", b"zhang\xff"),
+        (b"2026-05-04T12:00:00Z", b"yesterday"),
+        (b'"}', b""),
+    ],
+    ids=["another type", "a field gone", "not UTF-8", "no time", "cut short"],
+)
+def test_damaged_bytes_are_refused(damage: tuple[bytes, bytes]) -> None:
+    topic, state = "approval.approved", SHORTEST["approval.approved"]
+    row = stored(topic, state)
+    damaged = StoredEvent(
+        originator_id=row.originator_id,
+        originator_version=row.originator_version,
+        topic=topic,
+        state=state.replace(*damage),
+    )
+    assert damaged.state != state
+    with pytest.raises(UnreadableEvent, match="cannot be read"):
+        MAPPER.to_domain_event(damaged)
+
+
+# A change that a default cannot express.
+
+
+class Moved(Event, frozen=True, kw_only=True):
+    """Version 1 kept `person`; version 2 calls it `by`, and adds how."""
+
+    TOPIC = "test.moved"
+    class_version: ClassVar[int] = 2
+    by: str
+    channel: str
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        state["by"] = state.pop("person")
+        state["channel"] = "web"
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVENTS, Moved.TOPIC, Moved)
+
+
+OLD = b'{"originator_id":"test-1","originator_version":4,' + AT_NOON + b'"person":"zhangsan"}'
+
+
+@pytest.mark.usefixtures("moved")
+def test_an_event_of_an_older_version_is_upcast() -> None:
+    assert MAPPER.to_domain_event(stored("test.moved", OLD)) == Moved(
+        originator_id="test-1",
+        originator_version=4,
+        timestamp=NOON,
+        by="zhangsan",
+        channel="web",
+    )
+
+
+@pytest.mark.usefixtures("moved")
+def test_an_event_of_the_present_version_tells_it_and_is_not_upcast() -> None:
+    event = MAPPER.to_domain_event(stored("test.moved", OLD))
+    row = MAPPER.to_stored_event(event)
+    assert json.loads(row.state) == {
+        "class_version": 2,
+        "originator_id": "test-1",
+        "originator_version": 4,
+        "timestamp": "2026-05-04T12:00:00Z",
+        "by": "zhangsan",
+        "channel": "web",
+    }
+    assert MAPPER.to_domain_event(row) == event
+
+
+@pytest.mark.usefixtures("moved")
+def test_an_upcast_event_under_another_key_is_refused_too() -> None:
+    with pytest.raises(UnreadableEvent, match="says that it is another event"):
+        MAPPER.to_domain_event(stored("test.moved", OLD, originator_id="test-2"))
+
+
+# Names that events and programs outside refer to.
+
+
+def test_the_names_of_approvals_are_fixed_for_ever() -> None:
+    first, third = identity.reply_id("12345_2", 1), identity.reply_id("12345_2", 3)
+    assert (first, third) == ("12345_2", "12345_2.3")
+    streams = identity.approval_stream(first), identity.approval_stream(third)
+    assert streams == ("approval-12345_2", "approval-12345_2.3")
+    assert [identity.approval_id(stream) for stream in streams] == [
+        "e50e2ff1-ae80-5e1a-a99b-9efab369f2dc",
+        "4a193538-b7db-5a07-8b74-9cb4ecb5d610",
+    ]
+
+
+def test_the_names_of_other_streams() -> None:
+    assert identity.inbox_stream("ZhangSan", NOON) == "inbox-zhangsan-2026-05-04"
+    assert session_stream("00ff") == "session-00ff"
+    assert STREAM == "installation"
+
+
+@dataclass(frozen=True)
+class Words:
+    kind: Any
+    values: set[str]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        Words(Verdict, {"approve", "reject"}),
+        Words(Channel, {"wecom-text", "wecom-card", "web", "clock", "api"}),
+        Words(Capacity, {"approver", "super-approver"}),
+        Words(Status, {"pending", "approved", "rejected", "expired", "cancelled", "revoked"}),
+        Words(Risk, {"low", "medium", "high"}),
+        Words(Kind, {"solution", "convergence"}),
+    ],
+    ids=lambda words: words.kind.__name__,
+)
+def test_the_words_that_events_and_the_api_use(words: Words) -> None:
+    assert {word.value for word in words.kind} == words.values
