@@ -16,7 +16,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from adapters.simulator.app import create_wecom_app
 from adapters.simulator.callbacks import write_xml
 from adapters.simulator.corp import CorpSettings, Member, demo_members
+from adapters.simulator.engine import EngineSettings
 from adapters.simulator.knobs import XML_FORMS, Knobs
+from adapters.simulator.run import start_engine, start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.envelope import flat_elements, open_echo, open_post
@@ -1036,3 +1038,16 @@ def test_xml_is_written_in_four_ways() -> None:
     assert write_xml([("A", "a&"), ("B", [("C", 1)])], "plain-newlines") == (
         b"<xml>\n<A>a&amp;</A>\n<B><C>1</C></B>\n</xml>"
     )
+
+
+async def test_both_start_on_a_real_socket_and_stop(wecom: SimulatedWeCom) -> None:
+    simulator = await start_simulator(wecom)
+    engine = await start_engine(EngineSettings(simulator.url, "an-engine-token-of-this-test"))
+    async with aiohttp.ClientSession() as session:
+        for url in (f"{simulator.url}/", f"{engine.url}/alarms"):
+            async with session.get(url) as answer:
+                assert answer.status == 200
+    with pytest.raises(OSError, match="address already in use"):
+        await start_simulator(wecom, urlsplit(engine.url).port or 0)
+    await engine.stop()
+    await simulator.stop()

@@ -84,7 +84,7 @@ class ApprovalClient:
                         self._last_event_id = event.id
                         self.position = int(event.id) if event.id.isdecimal() else self.position
                         yield json.loads(event.data)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
 
     async def _call(self, method: str, path: str, **how: Any) -> Json:

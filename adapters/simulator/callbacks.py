@@ -14,7 +14,6 @@ from adapters.simulator.knobs import Knobs, XmlForm
 from adapters.wecom.crypto import CallbackCrypto
 
 Field = tuple[str, "str | int | list[Field]"]
-MOST_ANSWER_BYTES = 65536
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,7 @@ class Caller:
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as answer:
-                content = await answer.content.read(MOST_ANSWER_BYTES)
-                return Attempt(answer.status, content.decode(errors="replace"))
+                return Attempt(answer.status, (await answer.read()).decode(errors="replace"))
         except TimeoutError:
             return Attempt(error=f"no answer within {timeout_s:g} s")
         except aiohttp.ClientError as error:

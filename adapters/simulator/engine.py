@@ -98,7 +98,7 @@ class HealingEngine:
 
     def apply(self, approval: Json) -> None:
         """Give the end of an approval to the run that asked for it, if it was ours."""
-        alarm, run = self._waiting.get(approval["approval_id"], (None, None))
+        alarm, run = self._waiting.get(approval.get("approval_id", ""), (None, None))
         if alarm is None or run is None:
             return
         if run.decided(approval, alarm.data.ip, self.clock()):

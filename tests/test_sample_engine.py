@@ -1,0 +1,486 @@
+"""The sample healing engine: what it takes, what it asks, and what it does with a decision."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from adapters.simulator.alarm_intake import WrongAlarm, read_alarm
+from adapters.simulator.alarms import Alarm, AlarmData, Run
+from adapters.simulator.approval_client import ApprovalClient
+from adapters.simulator.engine import AlreadyHealed, EngineSettings, HealingEngine
+from adapters.simulator.engine_app import ENGINE, create_engine_app
+from adapters.simulator.event_stream import EventStream, ServerSentEvent
+
+NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
+PREFIX = "/o/bk_fta_solutions"
+TOKEN = "an-engine-token-of-this-test"
+Client = TestClient[web.Request, web.Application]
+Json = dict[str, Any]
+ALARM = {
+    "ip": "10.0.0.1",
+    "source_id": "123456",
+    "source_time": "2026-01-31 12:00:00",
+    "alarm_type": "api_default",
+    "alarm_content": "FAILURE for production/HTTP on machine 10.0.0.1",
+}
+
+
+@dataclass
+class Service:
+    """The endpoints of the approval service that an engine uses; a test decides."""
+
+    approvals: list[Json] = field(default_factory=list)
+    decisions: list[Json] = field(default_factory=list)
+    resumed_from: list[tuple[str, str | None]] = field(default_factory=list)
+    fail_asks: int = 0
+    cut_streams: int = 0
+    """So many streams end after one decision."""
+    refuse_position: bool = False
+    on_ask: Callable[[Json], None] = lambda approval: None
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: bool = False
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post(f"{PREFIX}/api/v1/approvals", self.ask)
+        app.router.add_get(f"{PREFIX}/api/v1/approvals", self.find)
+        app.router.add_get(f"{PREFIX}/api/v1/approvals/{{approval_id}}", self.look_up)
+        app.router.add_get(f"{PREFIX}/api/v1/decisions/stream", self.stream)
+        app.on_shutdown.append(self.stop)
+        return app
+
+    async def stop(self, app: web.Application) -> None:
+        self.stopped = True
+        self.wake()
+
+    def wake(self) -> None:
+        self.moved.set()
+        self.moved = asyncio.Event()
+
+    async def ask(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+        if self.fail_asks:
+            self.fail_asks -= 1
+            raise web.HTTPServiceUnavailable
+        body = await request.json()
+        for approval in self.approvals:
+            if (approval["obj_id"], approval["run"]) == (body["obj_id"], body["run"]):
+                if approval["asked"] == body:
+                    return web.json_response(approval)
+                return problem(409, "conflicting-request", "obj_id and run are taken")
+        approval = self.record(body)
+        told = web.json_response(approval, status=201)
+        self.on_ask(approval)
+        return told
+
+    def record(self, body: Json) -> Json:
+        run = body["run"]
+        approval = {
+            "approval_id": f"id-{body['obj_id']}-{run}",
+            "number": len(self.approvals) + 1,
+            "obj_id": body["obj_id"],
+            "run": run,
+            "reply_id": body["obj_id"] if run == 1 else f"{body['obj_id']}.{run}",
+            "approvers": body["approvers"],
+            "status": "pending",
+            "expires_at": "2026-01-31T04:20:00.000Z",
+            "decided_at": None,
+            "decided_by": None,
+            "decided_via": None,
+            "capacity": None,
+            "reason": None,
+            "asked": body,
+        }
+        self.approvals.append(approval)
+        return approval
+
+    async def find(self, request: web.Request) -> web.Response:
+        found = [a for a in self.approvals if a["obj_id"] == request.query["obj_id"]]
+        return web.json_response({"approvals": found, "next": None})
+
+    async def look_up(self, request: web.Request) -> web.Response:
+        for approval in self.approvals:
+            if approval["approval_id"] == request.match_info["approval_id"]:
+                return web.json_response(approval)
+        return problem(404, "not-found", "no such approval")
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        last_id = request.headers.get("Last-Event-ID")
+        self.resumed_from.append((request.query["after"], last_id))
+        if self.refuse_position:
+            self.refuse_position = False
+            return problem(409, "position-unknown", "the store is another one")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": hello\n\n")
+        seen = int(last_id or request.query["after"])
+        while not self.stopped:
+            for decision in self.decisions[seen:]:
+                await response.write(sse(decision))
+                seen += 1
+                if self.cut_streams:
+                    self.cut_streams -= 1
+                    return response
+            await self.moved.wait()
+        return response
+
+    def decide(self, approval: Json, status: str, by: str | None = "zhangsan") -> None:
+        how = {"status": status, "decided_by": by, "decided_via": "wecom-text"}
+        approval.update(how, decided_at="2026-01-31T04:03:00.000Z", capacity="approver")
+        self.publish(approval)
+
+    def publish(self, approval: Json) -> None:
+        position = str(len(self.decisions) + 1)
+        kind = f"fta.approval.{approval['status']}"
+        self.decisions.append({"id": position, "type": kind, "data": dict(approval)})
+        self.wake()
+
+
+def sse(decision: Json) -> bytes:
+    data = json.dumps(decision)
+    return f"id: {decision['id']}\nevent: {decision['type']}\ndata: {data}\n\n".encode()
+
+
+def problem(status: int, code: str, detail: str) -> web.Response:
+    body = {"type": f"/problems/{code}", "code": code, "detail": detail}
+    return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+async def no_pause(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+async def settings(service: Service) -> AsyncIterator[EngineSettings]:
+    async with TestServer(service.app()) as server:
+        yield EngineSettings(str(server.make_url(PREFIX)), TOKEN)
+
+
+@pytest.fixture
+async def engine(settings: EngineSettings) -> AsyncIterator[HealingEngine]:
+    async with aiohttp.ClientSession() as session:
+        client = ApprovalClient(settings.service_url, settings.token, session)
+        engine = HealingEngine(settings, client, clock=lambda: NOON, sleep=no_pause)
+        following = asyncio.create_task(engine.follow())
+        yield engine
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await engine.stop()
+
+
+@pytest.fixture
+async def web_engine(settings: EngineSettings) -> AsyncIterator[Client]:
+    app = create_engine_app(settings, clock=lambda: NOON)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def until(engine: HealingEngine, condition: Callable[[], bool]) -> None:
+    """Wait for changes of the engine, never for the clock."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await engine.changes.beyond(engine.changes.version, 5)
+
+
+async def asked(engine: HealingEngine, service: Service, **more: Any) -> tuple[Alarm, Json]:
+    """An alarm whose first run waits for its approval."""
+    alarm = engine.take(read_alarm("demo", ALARM | more, ("zhangsan", "lisi"), NOON))
+    await until(engine, lambda: alarm.last_run.approval is not None)
+    return alarm, service.approvals[-1]
+
+
+# The run of an alarm.
+
+
+async def test_an_alarm_is_asked_about(engine: HealingEngine, service: Service) -> None:
+    alarm, approval = await asked(engine, service, expires_in=60)
+    request = approval["asked"]
+    assert (request["obj_id"], request["run"]) == ("1_1", 1)
+    assert request["approvers"] == ["zhangsan", "lisi"]
+    assert request["expires_in"] == 60
+    assert request["risk"] == "medium"
+    assert request["details"]["IP"] == "10.0.0.1"
+    assert request["action"]["do"] == "replace-machine"
+    assert "requested_by" not in request
+    assert alarm.state == "waiting"
+
+
+async def test_approved_goes_on(engine: HealingEngine, service: Service) -> None:
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "success")
+    first, second = alarm.last_run.steps
+    assert (first.state, first.note) == ("success", "审批同意")
+    assert second.state == "success"
+    assert "10.0.0.1" in second.note
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [
+        ("rejected", "审批驳回"),
+        ("expired", "审批超时"),
+        ("cancelled", "已取消"),
+    ],
+)
+async def test_anything_else_ends_it(
+    engine: HealingEngine, service: Service, status: str, note: str
+) -> None:
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, status)
+    await until(engine, lambda: alarm.state == "failure")
+    first, second = alarm.last_run.steps
+    assert (first.state, first.note) == ("failure", note)
+    assert second.state == "planned"
+
+
+async def test_a_decision_applies_to_its_own_alarm_only(
+    engine: HealingEngine, service: Service
+) -> None:
+    first, _ = await asked(engine, service)
+    second, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: second.state == "success")
+    assert first.state == "waiting"
+
+
+async def test_a_decision_applies_to_its_own_run_only(
+    engine: HealingEngine, service: Service
+) -> None:
+    alarm, old = await asked(engine, service)
+    run = engine.retry(alarm)
+    await until(engine, lambda: run.approval is not None)
+    assert service.approvals[-1]["reply_id"] == "1_1.2"
+    service.decide(old, "approved")
+    await until(engine, lambda: alarm.runs[0].state == "success")
+    assert run.state == "waiting"
+
+
+def test_a_foreign_decision_changes_nothing() -> None:
+    run = Run(1)
+    mine: Json = {"approval_id": "a", "obj_id": "1_1", "run": 1, "status": "pending"}
+    approved = mine | {"status": "approved"}
+    assert not run.decided(approved, "10.0.0.1", NOON)
+    run.ask.start(NOON)
+    run.asked(mine)
+    for other in ({"approval_id": "b"}, {"obj_id": "2_1"}, {"run": 2}, {"status": "pending"}):
+        assert not run.decided(approved | other, "10.0.0.1", NOON)
+    assert run.decided(approved, "10.0.0.1", NOON)
+    assert not run.decided(approved | {"status": "revoked"}, "10.0.0.1", NOON)
+    assert run.state == "success"
+
+
+async def test_a_healed_alarm_is_not_tried_again(engine: HealingEngine, service: Service) -> None:
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "success")
+    with pytest.raises(AlreadyHealed):
+        engine.retry(alarm)
+
+
+async def test_a_restarted_engine_never_takes_an_old_decision_for_its_own(
+    engine: HealingEngine, service: Service
+) -> None:
+    earlier = Alarm(1, "another-life", read_alarm("demo", ALARM, ("zhangsan", "lisi"), NOON), NOON)
+    service.decide(service.record(earlier.request(Run(1))), "approved")
+    alarm, approval = await asked(engine, service)
+    assert alarm.state == "waiting"
+    assert (alarm.last_run.number, approval["reply_id"]) == (2, "1_1.2")
+
+
+async def test_a_service_that_is_down_is_asked_again(
+    engine: HealingEngine, service: Service
+) -> None:
+    service.fail_asks = 3
+    alarm, _ = await asked(engine, service)
+    assert alarm.last_run.number == 1
+    assert len(service.approvals) == 1
+    assert alarm.last_run.ask.note == ""
+
+
+async def test_a_refusal_ends_the_run(settings: EngineSettings) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return problem(422, "invalid", "approvers: nobody is left")
+
+    app = web.Application()
+    app.router.add_post("/api/v1/approvals", refuse)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        client = ApprovalClient(str(server.make_url("/")), TOKEN, session)
+        engine = HealingEngine(settings, client, clock=lambda: NOON, sleep=no_pause)
+        alarm = engine.take(read_alarm("demo", ALARM, ("zhangsan",), NOON))
+        await until(engine, lambda: alarm.state == "failure")
+        await engine.stop()
+    assert alarm.last_run.ask.note == "发送审批失败：approvers: nobody is left"
+
+
+# Following the decisions.
+
+
+async def test_a_broken_stream_is_taken_up_where_it_ended(
+    engine: HealingEngine, service: Service
+) -> None:
+    service.cut_streams = 1
+    first, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: first.state == "success")
+    second, approval = await asked(engine, service)
+    service.decide(approval, "rejected")
+    await until(engine, lambda: second.state == "failure")
+    assert service.resumed_from == [("0", None), ("1", "1")]
+
+
+async def test_a_decision_faster_than_the_answer_is_looked_up(
+    engine: HealingEngine, service: Service
+) -> None:
+    # The stream tells it before the engine knows the id of its own approval.
+    service.on_ask = lambda approval: approval.update(status="approved")
+    alarm, _ = await asked(engine, service)
+    await until(engine, lambda: alarm.state == "success")
+
+
+async def test_an_unknown_position_begins_anew_and_looks_up_what_waits(
+    engine: HealingEngine, service: Service
+) -> None:
+    alarm, approval = await asked(engine, service)
+    service.publish({"approval_id": "somebody-else", "status": "approved"})
+    service.refuse_position = True
+    service.cut_streams = 1
+    approval.update(status="rejected")
+    service.wake()
+    await until(engine, lambda: alarm.state == "failure")
+    assert service.resumed_from[-1] == ("0", None)
+
+
+PIECES = (
+    b"\xef\xbb\xbf: comment\r\nid: 7\nevent: a\r\ndata: {\ndata:x}\r\rdata\n\nid: 8\n\ndata: cut"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
+def test_events_are_read_from_pieces_of_any_size(size: int) -> None:
+    stream = EventStream()
+    found = [
+        event
+        for start in range(0, len(PIECES), size)
+        for event in stream.feed(PIECES[start : start + size])
+    ]
+    assert found == [ServerSentEvent("{\nx}", "a", "7"), ServerSentEvent("", "message", "7")]
+    assert stream.last_id == "8"
+
+
+def test_text_cut_inside_a_character() -> None:
+    stream = EventStream("3")
+    whole = "data: 审批\n\n".encode()
+    assert stream.feed(whole[:8]) == []
+    assert stream.feed(whole[8:]) == [ServerSentEvent("审批", "message", "3")]
+
+
+def test_an_id_with_a_null_is_ignored() -> None:
+    stream = EventStream("3")
+    assert stream.feed(b"id: 4\0\ndata: x\n\n") == [ServerSentEvent("x", "message", "3")]
+
+
+# Taking alarms.
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ip": ""}, "字段【ip】不能为空"),
+        ({"ip": "10.0.0"}, "不是合法的 IP"),
+        ({"alarm_content": None}, "字段【alarm_content】不能为空"),
+        ({"alarm_content": ["x"]}, "应为字符串"),
+        ({"source_time": "yesterday"}, "source_time"),
+        ({"expires_in": 9}, "expires_in"),
+        ({"expires_in": "soon"}, "expires_in"),
+        ({"risk": "extreme"}, "risk"),
+        ({"approvers": [1]}, "approvers"),
+        ({"approvers": " ,"}, "approvers"),
+    ],
+)
+def test_alarms_that_are_refused(change: Json, words: str) -> None:
+    with pytest.raises(WrongAlarm, match=words):
+        read_alarm("demo", ALARM | change, ("zhangsan",), NOON)
+
+
+def test_what_an_alarm_may_leave_out() -> None:
+    short = {"ip": "10.0.0.1", "alarm_content": "down", "approvers": "lisi，wangwu"}
+    assert read_alarm("demo", short, ("zhangsan",), NOON) == AlarmData(
+        ip="10.0.0.1",
+        content="down",
+        alarm_type="api_default",
+        application="demo",
+        source_id="",
+        source_time="2026-01-31 12:00:00",
+        approvers=("lisi", "wangwu"),
+        expires_in=1200,
+        risk="medium",
+    )
+
+
+@pytest.mark.parametrize("path", ["/event/api/demo/", "/event/api/demo"])
+async def test_an_alarm_by_rest(web_engine: Client, service: Service, path: str) -> None:
+    async with web_engine.post(path, json=ALARM) as answer:
+        assert await answer.json() == {
+            "result": True,
+            "code": 1200,
+            "message": "推送成功",
+            "data": {"alarm_id": 1, "obj_id": "1_1"},
+        }
+    engine = web_engine.app[ENGINE] if web_engine.app else None
+    assert engine is not None
+    await until(engine, lambda: engine.alarms[1].last_run.approval is not None)
+    service.decide(service.approvals[0], "approved", by="lisi")
+    await until(engine, lambda: engine.alarms[1].state == "success")
+    async with web_engine.get("/alarms/1") as answer:
+        told = await answer.json()
+    assert (told["state"], told["runs"][0]["approval"]["decided_by"]) == ("success", "lisi")
+    assert [step["state"] for step in told["runs"][0]["steps"]] == ["success", "success"]
+    async with web_engine.get("/list") as answer:
+        page = await answer.text()
+    assert "<b>lisi</b> 于 12:03:00 同意（微信回复）" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "POST不是合法JSON"),
+        (b"[]", "POST应为JSON对象"),
+        (b"{}", "字段【ip】不能为空"),
+    ],
+)
+async def test_wrong_input_by_rest(web_engine: Client, body: bytes, message: str) -> None:
+    async with web_engine.post("/event/api/demo/", data=body) as answer:
+        told = await answer.json()
+        assert answer.status == 200
+    assert (told["result"], told["code"], told["message"]) == (False, 1400, message)
+
+
+async def test_the_page_pushes_and_tries_again(web_engine: Client, service: Service) -> None:
+    form = {"ip": "10.0.0.7", "application": "pay", "alarm_content": "<b>down</b>"}
+    async with web_engine.post("/", data=form) as answer:
+        assert answer.status == 422
+        assert "请至少选择一位审批人" in await answer.text()
+    async with web_engine.post("/", data=form | {"approvers": "wangwu"}) as answer:
+        page = await answer.text()
+    assert "#1 10.0.0.7" in page
+    assert "&lt;b&gt;down&lt;/b&gt;" in page
+    async with web_engine.post("/alarms/1/retry") as answer:
+        assert "第 2 次执行" in await answer.text()
+    async with web_engine.post("/alarms/9/retry") as answer:
+        assert answer.status == 404
