@@ -29,10 +29,11 @@ class Outbox(Projection):
             stream TEXT NOT NULL,
             notice TEXT NOT NULL,
             member TEXT NOT NULL,
+            userid TEXT NOT NULL,
             position BIGINT NOT NULL,
             payload TEXT NOT NULL,
             PRIMARY KEY (stream, notice));
-        CREATE INDEX outbox_in_order ON outbox (position)
+        CREATE INDEX outbox_by_member ON outbox (member, position)
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
@@ -57,10 +58,11 @@ class Outbox(Projection):
 
 def _add(tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | None) -> None:
     tables.execute(
-        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)",
         [
             fact.event.originator_id,
             notice,
+            same_person(userid),
             userid,
             fact.position,
             msgspec.json.encode(payload).decode(),
@@ -68,6 +70,13 @@ def _add(tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | 
     )
 
 
-def waiting_messages(database: Database, limit: int) -> list[Row]:
-    """What is to be sent, in the order in which it was called for."""
-    return database.query("SELECT * FROM outbox ORDER BY position, notice LIMIT ?", [limit])
+def waiting_members(database: Database) -> list[str]:
+    """Members (folded userids) for whom there is something to send."""
+    return [row["member"] for row in database.query("SELECT DISTINCT member FROM outbox")]
+
+
+def messages_for(database: Database, member: str, limit: int) -> list[Row]:
+    """What is to be sent to one member, in the order in which it was called for."""
+    return database.query(
+        "SELECT * FROM outbox WHERE member = ? ORDER BY position, notice LIMIT ?", [member, limit]
+    )

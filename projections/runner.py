@@ -53,6 +53,7 @@ class EventSource(Protocol):
     def read_after(self, position: int, limit: int) -> Sequence[Notification]: ...
     def follow(self, position: int) -> Subscription: ...
     def load_as_of(self, kind: type[Approval], stream: str, version: int) -> Approval: ...
+    def close(self) -> None: ...
 
 
 class Rewound(Exception):
@@ -108,10 +109,10 @@ class ProjectionRunner:
         projections: Sequence[Projection] = ALL,
         on_progress: Callable[[int], None] = lambda position: None,
     ) -> None:
-        self._source = source
+        self.source = source
         self._database = database
         self._projections = {projection.name: projection for projection in projections}
-        self._on_progress = on_progress
+        self.on_progress = on_progress
         self._fold = Fold(source)
         self._moved = threading.Condition()
         self._stopping = threading.Event()
@@ -145,7 +146,7 @@ class ProjectionRunner:
 
     def catch_up(self, on_chunk: Callable[[int], None] = lambda position: None) -> None:
         """Take in everything there is, on the caller's thread."""
-        while chunk := self._source.read_after(self.position, CHUNK):
+        while chunk := self.source.read_after(self.position, CHUNK):
             try:
                 self.take(chunk)
             except Rewound as rewound:
@@ -181,7 +182,7 @@ class ProjectionRunner:
                 self._fail(f"{type(error).__name__}: {error}")
 
     def _follow(self) -> None:
-        with self._source.follow(self.position) as subscription:
+        with self.source.follow(self.position) as subscription:
             self._subscription = subscription
             while not self._stopping.is_set() and (chunk := subscription.next_chunk()):
                 self.take(chunk)
@@ -202,7 +203,7 @@ class ProjectionRunner:
         with self._moved:
             self.position = position
             self._moved.notify_all()
-        self._on_progress(position)
+        self.on_progress(position)
 
     def _stored_position(self) -> int:
         with self._database.transaction() as tables:

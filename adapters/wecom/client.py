@@ -1,0 +1,223 @@
+"""WeCom's API: one access token, kept and refreshed once when refused; text messages; who logs in.
+
+Facts: wecom-protocol 0, 4, 5, 6.2. Business errors are HTTP 200 with `errcode`; the `errmsg` is
+not stable, so only the code decides.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+TIMEOUT_S = 10
+# A token is renewed this long before it ends, so that none ends on the way.
+RENEW_BEFORE_S = 300
+# After an error in the configuration nothing is asked for this long: many calls with a wrong
+# secret ban the caller's address for an hour (wecom-protocol 4.1).
+PAUSE_AFTER_MISCONFIGURATION_S = 300
+
+TOKEN_REFUSED = {40014, 42001}
+AGAIN_LATER = {-1, 6000, 45009, 45033}
+MISCONFIGURED = {40001, 40013, 40056, 40057, 43012, 48002, 50001, 50003, 60020, 301002}
+NOT_REACHABLE = {40003, 46004, 60011, 60111, 81013}
+
+
+class WeComError(Exception):
+    """WeCom did not do what it was asked."""
+
+
+class WeComAway(WeComError):
+    """No answer, or one that asks to come again: the same call may succeed later."""
+
+
+class WeComMisconfigured(WeComError):
+    """Trying again is useless, and dangerous, until an administrator mends something."""
+
+    def __init__(self, errcode: int, detail: str) -> None:
+        self.errcode = errcode
+        super().__init__(detail)
+
+
+class WeComRefused(WeComError):
+    """This very request will never succeed."""
+
+    def __init__(self, errcode: int, detail: str) -> None:
+        self.errcode = errcode
+        super().__init__(detail)
+
+
+class Unreachable(WeComError):
+    """The member cannot be reached: unknown, outside the visible range, or without a licence."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeComAccount:
+    """Which application of which corp; the secret stays out of every text."""
+
+    corp_id: str
+    agent_id: int
+    secret: str = field(repr=False)
+
+
+class WeComClient:
+    """
+    Calls to WeCom's API for one application.
+
+    Args:
+        monotonic: Seconds that only grow, for the life of the token.
+        proxy: Outbound proxy, if any.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        api_url: str,
+        account: WeComAccount,
+        monotonic: Callable[[], float],
+        proxy: str | None = None,
+    ) -> None:
+        self._session = session
+        self._api_url = api_url
+        self._account = account
+        self._monotonic = monotonic
+        self._proxy = proxy
+        self._token: str | None = None
+        self._token_ends = 0.0
+        self._refreshing = asyncio.Lock()
+        self._paused_until = 0.0
+        self.problem: str | None = None
+        """What is wrong with WeCom or the configuration, while it is; for the operator."""
+
+    async def send_text(self, userid: str, content: str) -> None:
+        """
+        Send one text to one member; at least once, never twice within half an hour by itself.
+
+        Raises:
+            Unreachable, WeComRefused: Never for this member or message.
+            WeComAway, WeComMisconfigured: Not now.
+        """
+        answer = await self._call(
+            "message/send",
+            body={
+                "touser": userid,
+                "msgtype": "text",
+                "agentid": self._account.agent_id,
+                "text": {"content": content},
+                "enable_duplicate_check": 1,
+                "duplicate_check_interval": 1800,
+            },
+        )
+        for field_name, why in (
+            (
+                "invaliduser",
+                "WeCom does not know the member, or they are outside the visible range",
+            ),
+            ("unlicenseduser", "the member has no licence for this application"),
+        ):
+            if str(answer.get(field_name) or ""):
+                raise Unreachable(why)
+
+    async def member_of(self, code: str) -> str | None:
+        """
+        Who logged in with that code, or None for somebody who is no member of the corp.
+
+        Raises:
+            WeComRefused: The code is wrong, used or old (40029).
+        """
+        answer = await self._call("auth/getuserinfo", query={"code": code})
+        userid = answer.get("userid") or answer.get("UserId")
+        return str(userid) if userid else None
+
+    async def _call(
+        self, path: str, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> dict[str, Any]:
+        """One call, its token renewed and the call repeated once if the token is refused."""
+        token = await self._access_token(refused=None)
+        answer = await self._request(path, {**(query or {}), "access_token": token}, body)
+        if answer.get("errcode", 0) in TOKEN_REFUSED:
+            token = await self._access_token(refused=token)
+            answer = await self._request(path, {**(query or {}), "access_token": token}, body)
+        self._check(answer)
+        self.problem = None
+        return answer
+
+    async def _access_token(self, refused: str | None) -> str:
+        """The current token; a new one if it ends soon or is the one that was refused."""
+        async with self._refreshing:  # whoever comes second finds what the first one fetched
+            if self._paused_until > self._monotonic():
+                raise WeComMisconfigured(0, self.problem or "WeCom refuses this configuration")
+            if self._token is None or self._token == refused or self._is_ending():
+                await self._fetch_token()
+            assert self._token is not None  # noqa: S101  # fetched or raised
+            return self._token
+
+    def _is_ending(self) -> bool:
+        return self._monotonic() >= self._token_ends
+
+    async def _fetch_token(self) -> None:
+        answer = await self._request(
+            "gettoken", {"corpid": self._account.corp_id, "corpsecret": self._account.secret}, None
+        )
+        self._check(answer)
+        self._token = str(answer["access_token"])
+        lifetime = float(answer.get("expires_in", 7200))
+        self._token_ends = self._monotonic() + max(lifetime - RENEW_BEFORE_S, lifetime / 2)
+
+    async def _request(self, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
+        """
+        One HTTP exchange. Addresses stay out of every error text: the query holds the token.
+
+        Raises:
+            WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON.
+        """
+        try:
+            async with self._session.request(
+                "GET" if body is None else "POST",
+                f"{self._api_url}/cgi-bin/{path}",
+                params=query,
+                data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                headers={"Content-Type": "application/json"} if body is not None else None,
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                allow_redirects=False,
+            ) as response:
+                text = await response.text(errors="replace")
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(f"{path}: {type(error).__name__}") from None
+        answer = _json_object(text)
+        if status != 200 or answer is None:
+            raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
+        return answer
+
+    def _away(self, why: str) -> WeComAway:
+        self.problem = f"WeCom does not answer ({why})"
+        return WeComAway(self.problem)
+
+    def _check(self, answer: Mapping[str, Any]) -> None:
+        code = answer.get("errcode", 0)
+        if code == 0:
+            return
+        # The tail of errmsg names the address that WeCom saw, which 60020 is about.
+        detail = f"errcode {code}: {str(answer.get('errmsg', ''))[:300]}"
+        if code in NOT_REACHABLE:
+            raise Unreachable(detail)
+        if code in AGAIN_LATER or code in TOKEN_REFUSED:
+            self.problem = detail
+            raise WeComAway(detail)
+        if code in MISCONFIGURED:
+            self.problem = detail
+            self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
+            raise WeComMisconfigured(code, detail)
+        raise WeComRefused(code, detail)
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None

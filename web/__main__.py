@@ -1,0 +1,153 @@
+"""The `fta-approval` command."""
+
+import asyncio
+import importlib.metadata
+import os
+import socket
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from web.logs import set_up_logs
+
+WRONG_SETTINGS = 2
+
+
+def main() -> None:
+    """What the console script calls."""
+    cli(prog_name="fta-approval")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings are environment variables that begin with FTA_APPROVAL_; see README.md. "
+    "Exit status: 0 fine, 1 failed, 2 wrong settings or usage.",
+)
+@click.version_option(
+    importlib.metadata.version("fta-approval"),
+    prog_name="fta-approval",
+    message="%(prog)s %(version)s",
+)
+def cli() -> None:
+    """Approval by WeCom (企业微信) for BlueKing fault self-healing (故障自愈)."""
+    set_up_logs()
+
+
+@cli.command()
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Instead of FTA_APPROVAL_LISTEN; port 0 picks a free one."
+)
+def serve(listen: str | None) -> None:
+    """
+    Serve: web, projections, sending to WeCom, expiry.
+
+    Prints one line when ready. SIGTERM finishes what is under way and exits 0.
+
+    \b
+    Example:
+        FTA_APPROVAL_API_TOKENS=fta:... fta-approval serve --listen 127.0.0.1:8000
+    """
+    from web.serving import serve as serve_until_stopped
+
+    settings = _settings(**({"listen": listen} if listen else {}))
+    listening = _listen(*settings.address)
+    _run(serve_until_stopped(settings, listening, say=_say))
+
+
+@cli.command()
+@click.option("--port", default=8000, show_default=True, help="Of the service; 0 picks free ones.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False), help="Where to keep the data; default: nowhere."
+)
+def demo(port: int, folder: str | None) -> None:
+    """
+    The whole loop on this machine: service, simulated WeCom, sample healing engine.
+
+    Needs no account and no other server. Ctrl-C stops all of it.
+    """
+    from web.demo import run_demo
+
+    _run(run_demo(port, folder, say=_say))
+
+
+@cli.command()
+@click.option("--port", default=8001, show_default=True, help="0 picks a free one.")
+@click.option("--callback", metavar="URL", help="Where the simulated WeCom sends what members do.")
+def simulator(port: int, callback: str | None) -> None:
+    """The simulated WeCom alone, with a page where one chats as each member."""
+    from web.demo import run_simulator
+
+    _run(run_simulator(port, callback, say=_say))
+
+
+@cli.group()
+def projections() -> None:
+    """Read models of the event sequence."""
+
+
+@projections.command()
+@click.argument("name", required=False)
+def rebuild(name: str | None) -> None:
+    """
+    Rebuild one read model, or all, from the events.
+
+    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox. Nothing is
+    sent again: what was delivered is in the events. The service may go on meanwhile.
+    """
+    from web.rebuilding import UnknownProjection, rebuild_read_models
+
+    try:
+        rebuild_read_models(_settings(), name)
+    except UnknownProjection as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from None
+
+
+def _settings(**overrides: Any) -> Any:
+    """The settings, or one line for each mistake and exit status 2."""
+    from web.settings import WrongSettings, read_settings, unknown_variables
+
+    for name in unknown_variables(os.environ):
+        click.echo(f"{name}: no setting of that name; ignored", err=True)
+    try:
+        return read_settings(os.environ, **overrides)
+    except WrongSettings as wrong:
+        for mistake in wrong.mistakes:
+            click.echo(mistake, err=True)
+        sys.exit(WRONG_SETTINGS)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from web.serving import CannotListen, bound_socket
+
+    try:
+        return bound_socket(host, port)
+    except CannotListen as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; what an administrator can mend is said in one line."""
+    import uvloop
+
+    from adapters.store.sqlite import NewerStore
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except KeyboardInterrupt:
+        pass
+    except (NewerStore, OSError, ValueError) as error:
+        click.echo(f"fta-approval: {error}", err=True)
+        sys.exit(1)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

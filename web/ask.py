@@ -1,0 +1,228 @@
+"""The body with which an engine asks, checked field by field (contract 4.1)."""
+
+import hashlib
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import rfc8785
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from domain.commands import RequestApproval
+from domain.decision import Kind, Risk
+from domain.identity import OBJ_ID, USERID, merged
+from domain.text import one_line
+from web.errors import Problem
+
+MAX_ACTION_BYTES = 16 * 1024
+MAX_INTEGER = 2**53 - 1
+MAX_RUN = 2**31 - 1
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _not_bool_or_text(value: Any) -> Any:
+    """JSON Schema calls 3.0 an integer; `true` and `"3"` are none."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be an integer")  # noqa: TRY004  # pydantic reads ValueErrors
+    return value
+
+
+def _line(value: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("holds half of a surrogate pair")
+    return one_line(value)
+
+
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must say something")
+    return value
+
+
+def _obj_id(value: str) -> str:
+    if not OBJ_ID.fullmatch(value):
+        raise ValueError("must be 1-64 of A-Z a-z 0-9 _ : -")
+    return value
+
+
+def _approvers(values: list[str]) -> list[str]:
+    for userid in values:
+        if not USERID.fullmatch(userid) or userid.casefold() in ("sys", "@all"):
+            raise ValueError(f"{userid!r} is not the userid of a member")
+    return merged(values)
+
+
+def _callback_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+        fine = fine and parts.port != 0 and "\\" not in value and not re.search(r"\s", value)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError("must be an http or https address without a user in it")
+    return value
+
+
+def _action(value: dict[str, Any]) -> dict[str, Any]:
+    _only_integers(value)
+    if len(canonical(value).encode()) > MAX_ACTION_BYTES:
+        raise ValueError("is larger than 16 KiB")
+    return value
+
+
+def _only_integers(value: Any) -> None:
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+        raise ValueError("its numbers must be integers within 2^53-1")
+    for part in [*value, *value.values()] if isinstance(value, dict) else _parts(value):
+        _only_integers(part)
+    if isinstance(value, str):
+        _line(value)
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def canonical(value: Any) -> str:
+    """RFC 8785 text."""
+    return rfc8785.dumps(value).decode()
+
+
+Integer = Annotated[int, BeforeValidator(_not_bool_or_text)]
+Line = Annotated[str, AfterValidator(_line)]
+Said = Annotated[Line, AfterValidator(_said)]
+Label = Annotated[Line, Field(min_length=1, max_length=128)]
+
+
+class ApprovalRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    obj_id: Annotated[str, AfterValidator(_obj_id)]
+    run: Annotated[Integer, Field(ge=1, le=MAX_RUN)] = 1
+    message: Annotated[Said, Field(min_length=1, max_length=2000)]
+    approvers: Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(_approvers)]
+    kind: Literal["solution", "convergence"] = "solution"
+    expires_in: Annotated[Integer, Field(ge=10, le=2_592_000)] = 1200
+    biz_id: Label | None = None
+    requested_by: Label | None = None
+    risk: Literal["low", "medium", "high"] = "medium"
+    action: Annotated[dict[str, Any], AfterValidator(_action)] | None = None
+    details: Annotated[
+        dict[Annotated[Said, Field(max_length=100)], Annotated[Line, Field(max_length=1000)]],
+        Field(max_length=50),
+    ] = Field(default_factory=dict)
+    callback_url: (
+        Annotated[Annotated[str, AfterValidator(_callback_url)], Field(max_length=2048)] | None
+    ) = None
+
+    def command(self, engine: str, at: datetime) -> RequestApproval:
+        """What it asks of the domain."""
+        action = None if self.action is None else canonical(self.action)
+        return RequestApproval(
+            at=at,
+            engine=engine,
+            obj_id=self.obj_id,
+            run=self.run,
+            message=self.message,
+            approvers=self.approvers,
+            kind=Kind(self.kind),
+            expires_in=self.expires_in,
+            biz_id=self.biz_id,
+            requested_by=self.requested_by,
+            risk=Risk(self.risk),
+            action=action,
+            action_digest=None if action is None else digest(action),
+            details=self.details,
+            callback_url=self.callback_url,
+        )
+
+
+class CancelRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: Annotated[Said, Field(min_length=1, max_length=500)]
+
+
+def digest(canonical_text: str) -> str:
+    """`sha256:` and the hex of the SHA-256 of the canonical text."""
+    return "sha256:" + hashlib.sha256(canonical_text.encode()).hexdigest()
+
+
+async def read_json(request: web.Request) -> Any:
+    """
+    The body as JSON.
+
+    Raises:
+        Problem: 415 for another kind of body, 400 for what is not JSON (RFC 8259; names in an
+            object only once, no NaN).
+    """
+    if request.content_type != "application/json":
+        raise Problem(415, "unsupported-media-type", "send application/json")
+    body = await request.read()
+    try:
+        return strict_json(body)
+    except ValueError as error:
+        raise Problem(400, "not-json", f"the body is not JSON: {error}") from None
+
+
+def strict_json(body: bytes) -> Any:
+    """JSON by RFC 8259 and no more: ValueError for NaN, names that stand twice, bad UTF-8."""
+    try:
+        return json.loads(
+            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    """
+    The body as one of the models above.
+
+    Raises:
+        Problem: As `read_json`; 422 with every field that is wrong, missing or unknown.
+    """
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise Problem(422, "invalid-request", "the body must be a JSON object")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> Problem:
+    wrong = [{"field": _field(found), "detail": _detail(found)} for found in error.errors()]
+    detail = "; ".join(f"{one['field']}: {one['detail']}" for one in wrong[:5])
+    return Problem(422, "invalid-request", detail, wrong)
+
+
+def _field(found: Any) -> str:
+    return printable(".".join(str(part) for part in found["loc"])) or "body"
+
+
+def _detail(found: Any) -> str:
+    if found["type"] == "extra_forbidden":
+        return "is not a field of this request"
+    return printable(found["msg"].removeprefix("Value error, "))
+
+
+def printable(text: str) -> str:
+    """Foreign text for an answer that must be valid UTF-8."""
+    return one_line(text[:200]).encode(errors="replace").decode()

@@ -1,0 +1,138 @@
+"""WeCom's callback: URL verification, and what members write (contract 5)."""
+
+import asyncio
+from typing import NoReturn
+
+import structlog
+from aiohttp import web
+
+from adapters.store.writer import Overloaded, StoreUnavailable
+from adapters.wecom.crypto import NotGenuine
+from adapters.wecom.envelope import open_echo, open_post
+from adapters.wecom.inbound import NotUnderstood, TextMessage, parse
+from adapters.wecom.replies import to_command
+from domain.commands import Reply
+from domain.errors import Refusal
+from domain.identity import SENDER
+from web import keys
+
+routes = web.RouteTableDef()
+log = structlog.get_logger()
+
+# WeCom gives up after five seconds and sends again (wecom-protocol 1.8).
+WRITER_WITHIN_S = 4.5
+TRY_AGAIN_EVERY_S = 0.1
+
+NO_EFFECT = "callback without effect"
+
+
+@routes.get("/wechat/entry/")
+async def verify(request: web.Request) -> web.Response:
+    """URL verification: the bare text, decrypted. Source: wecom-protocol 1.5."""
+    query = request.query
+    try:
+        echo = open_echo(
+            request.app[keys.CALLBACK_CRYPTO],
+            query["msg_signature"],
+            query["timestamp"],
+            query["nonce"],
+            query["echostr"],
+        )
+    except (KeyError, NotGenuine) as error:
+        _turn_away(error)
+    return web.Response(body=echo, content_type="text/plain", charset="utf-8")
+
+
+@routes.post("/wechat/entry/")
+async def receive(request: web.Request) -> web.Response:
+    """
+    Take one callback.
+
+    4xx to what is not genuine; 200 and nothing else to what is, repeats included; no answer at
+    all to what could not be stored, because WeCom repeats that. Source: wecom-protocol 1.6-1.8.
+    """
+    received_at = request.app[keys.CLOCK]()
+    inner = await _open(request)
+    if request.app[keys.SETTINGS].callback_is_public_knowledge:
+        log.error(
+            "callback ignored: Token or EncodingAESKey is the public default; "
+            "set FTA_APPROVAL_WECOM_TOKEN and FTA_APPROVAL_WECOM_ENCODING_AES_KEY"
+        )
+        return web.Response()
+    message = _text_message(request, inner)
+    if message is None:
+        return web.Response()
+    if not request.app[keys.REPLY_QUOTA].allows(message.from_user, received_at):
+        log.warning("reply not kept: more than 60 a minute", member=message.from_user)
+        return web.Response()
+    command = to_command(message, received_at, request.query["timestamp"])
+    return await _carry_out(request, command)
+
+
+async def _open(request: web.Request) -> bytes:
+    """Size, signature, cipher, receiver: whatever is wrong is turned away without a word."""
+    query = request.query
+    try:
+        return open_post(
+            request.app[keys.CALLBACK_CRYPTO],
+            await request.read(),
+            query["msg_signature"],
+            query["timestamp"],
+            query["nonce"],
+        )
+    except (KeyError, NotGenuine, web.HTTPRequestEntityTooLarge) as error:
+        _turn_away(error)
+
+
+def _turn_away(error: Exception) -> NoReturn:
+    """Scanners hit every public address: answer quickly, say nothing, do not fill the log."""
+    log.debug("callback not genuine", why=getattr(error, "code", "bad-request"))
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        raise web.HTTPRequestEntityTooLarge(error.status, error.status, text="") from None
+    raise web.HTTPForbidden(text="") from None
+
+
+def _text_message(request: web.Request, inner: bytes) -> TextMessage | None:
+    """The message if it is a member's text to this application; everything else has no effect."""
+    settings = request.app[keys.SETTINGS]
+    try:
+        message = parse(inner)
+    except NotUnderstood as error:
+        log.warning(NO_EFFECT, why=error.reason)
+        return None
+    ours = (settings.wecom_corp_id, str(settings.wecom_agent_id))
+    if (message.to_user, message.agent_id) != ours:
+        log.warning(NO_EFFECT, why="another application or corp")
+        return None
+    if not SENDER.fullmatch(message.from_user) or message.from_user.casefold() == "sys":
+        log.info(NO_EFFECT, why="no member sent it")
+        return None
+    if not isinstance(message, TextMessage):
+        log.info(NO_EFFECT, why=type(message).__name__, member=message.from_user)
+        return None
+    return message
+
+
+async def _carry_out(request: web.Request, command: Reply) -> web.Response:
+    try:
+        async with asyncio.timeout(WRITER_WITHIN_S):
+            await _stored(request, command)
+    except (TimeoutError, Overloaded, StoreUnavailable) as error:
+        log.error("callback not stored, left unanswered", why=type(error).__name__)
+        if request.transport is not None:
+            request.transport.abort()
+    return web.Response()
+
+
+async def _stored(request: web.Request, command: Reply) -> None:
+    """Wait until it is on disk, whatever it decided; while the queue is full, try again."""
+    writer = request.app[keys.WRITER]
+    while True:
+        try:
+            await writer.execute(command, from_callback=True)
+        except Refusal:
+            return  # it is kept, with why; the answer goes out by message
+        except Overloaded:
+            await asyncio.sleep(TRY_AGAIN_EVERY_S)
+        else:
+            return

@@ -1,0 +1,147 @@
+"""Refusals and failures to HTTP: here and nowhere else."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from adapters.store.writer import Overloaded, StoreUnavailable
+from domain import errors
+from projections.document import timestamp
+from web.feed import PositionUnknown
+from web.json_answers import json_answer
+from web.pages import render_message
+from web.reading import Behind
+
+STATUS: dict[type[errors.Refusal], int] = {
+    errors.ConflictingRequest: 409,
+    errors.NobodyCanDecide: 422,
+    errors.UnknownApproval: 404,
+    errors.NotAnApprover: 404,
+    errors.OwnRequest: 403,
+    errors.AlreadyDecided: 409,
+    errors.NotFromList: 409,
+    errors.OpenItFirst: 409,
+    errors.NothingDecided: 422,
+    errors.UnclearWhich: 409,
+}
+RETRY_AFTER_S = "2"
+BUSY = (Overloaded, StoreUnavailable, Behind)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = structlog.get_logger()
+
+
+class Problem(Exception):
+    """An answer by RFC 9457 that is no refusal of the domain: a malformed request, say."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: list[dict[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        self.errors, self.headers, self.more = errors or [], headers or {}, more
+        super().__init__(detail)
+
+    def response(self) -> web.Response:
+        body = {
+            "type": f"/problems/{self.code}",
+            "title": self.code.replace("-", " "),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "errors": self.errors,
+            **self.more,
+        }
+        return json_answer(
+            body,
+            status=self.status,
+            headers=self.headers,
+            content_type="application/problem+json",
+        )
+
+
+def invalid(field: str, detail: str) -> Problem:
+    """One field that is wrong."""
+    return Problem(
+        422, "invalid-request", f"{field}: {detail}", [{"field": field, "detail": detail}]
+    )
+
+
+def problem_of(error: BaseException) -> Problem | None:
+    """The problem document for what a handler of the engine API raised."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, errors.AlreadyDecided):
+        return Problem(STATUS[type(error)], error.code, str(error), decision=_ending(error))
+    if isinstance(error, errors.Refusal):
+        return Problem(STATUS[type(error)], error.code, str(error))
+    if isinstance(error, BUSY):
+        return Problem(
+            503,
+            "overloaded" if isinstance(error, Overloaded) else "unavailable",
+            "the service cannot take this now; send the same request again in a moment",
+            headers={"Retry-After": RETRY_AFTER_S},
+        )
+    if isinstance(error, PositionUnknown):
+        return Problem(
+            409,
+            "position-unknown",
+            "no event has that position: the store was restored or is another one; "
+            "begin again after 0 and compare feed_id",
+        )
+    if isinstance(error, web.HTTPException) and error.status >= 400:
+        code = error.reason.lower().replace(" ", "-")
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return Problem(error.status, code, f"{error.reason}", headers=headers)
+    return None
+
+
+@web.middleware
+async def api_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Problem documents for the engine API; an internal error says nothing of itself."""
+    try:
+        return await handler(request)
+    except web.HTTPSuccessful:
+        raise
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            log.exception("internal error", path=request.path)
+            problem = Problem(500, "internal-error", "internal error; nothing is known of it")
+        return problem.response()
+
+
+@web.middleware
+async def page_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pages that say what happened and what to do."""
+    try:
+        return await handler(request)
+    except (web.HTTPSuccessful, web.HTTPRedirection):
+        raise
+    except web.HTTPException as error:
+        if error.status == 404:
+            return render_message(request, "unknown", 404)
+        return render_message(request, f"http-{error.status}", error.status, dict(error.headers))
+    except BUSY:
+        return render_message(request, "busy", 503, {"Retry-After": RETRY_AFTER_S})
+    except Exception:
+        log.exception("internal error", path=request.path)
+        return render_message(request, "internal", 500)
+
+
+def _ending(error: errors.AlreadyDecided) -> dict[str, Any]:
+    first = error.first
+    return {
+        "status": first.status.value,
+        "decided_at": timestamp(first.at),
+        "decided_by": first.by,
+        "decided_via": first.via.value,
+        "reason": first.reason,
+    }

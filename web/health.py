@@ -1,0 +1,58 @@
+"""Alive, and able to serve: for the operator's probes. WeCom's troubles never make us unready."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from eventsourcing.persistence import PersistenceError
+
+from web import keys
+from web.json_answers import json_answer
+
+LAG_LIMIT_S = 10.0
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """The process answers."""
+    return json_answer({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """The database, the writer and the read models work."""
+    checks = {
+        "database": await _database(request),
+        "writer": None if request.app[keys.WRITER].alive else "the writer has stopped",
+        "read_models": request.app[keys.RUNNER].failure or await _lag(request),
+    }
+    ready = not any(checks.values())
+    body: dict[str, Any] = {
+        "status": "ready" if ready else "not ready",
+        "checks": {name: problem or "ok" for name, problem in checks.items()},
+        "wecom": _wecom(request),
+    }
+    return json_answer(body, status=200 if ready else 503)
+
+
+async def _database(request: web.Request) -> str | None:
+    try:
+        async with asyncio.timeout(LAG_LIMIT_S):
+            await request.app[keys.READING].last_position()
+    except (PersistenceError, TimeoutError) as error:
+        return f"the event store cannot be read ({type(error).__name__})"
+    return None
+
+
+async def _lag(request: web.Request) -> str | None:
+    reading = request.app[keys.READING]
+    try:
+        await reading.progress.reach(request.app[keys.WRITER].last_position, LAG_LIMIT_S)
+    except TimeoutError:
+        return f"more than {LAG_LIMIT_S:.0f} s behind"
+    return None
+
+
+def _wecom(request: web.Request) -> str:
+    if request.app[keys.SETTINGS].callback_is_public_knowledge:
+        return "the callback's Token or EncodingAESKey is the public default: callbacks are ignored"
+    wecom = request.app[keys.OUTSIDE].wecom
+    return "WeCom is not configured" if wecom is None else wecom.problem or "ok"

@@ -1,0 +1,48 @@
+"""What handlers may reach: typed keys into the application, and nothing else of its wiring."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from adapters.store.writer import Writer
+from adapters.wecom.client import WeComClient
+from adapters.wecom.crypto import CallbackCrypto
+from adapters.wecom.messages import Clockface
+from projections.runner import ProjectionRunner
+from web.addresses import Addresses
+from web.engines import Engines
+from web.feed import Feed
+from web.forms import FormTokens
+from web.quota import ReplyQuota
+from web.reading import Reading
+from web.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+@dataclass
+class Outside:
+    """What exists only while the service runs, because it holds connections."""
+
+    wecom: WeComClient | None = None
+    """None while WeCom is not configured."""
+
+
+SETTINGS = web.AppKey("settings", Settings)
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+WRITER = web.AppKey("writer", Writer)
+READING = web.AppKey("reading", Reading)
+ADDRESSES = web.AppKey("addresses", Addresses)
+FEED = web.AppKey("feed", Feed)
+ENGINES = web.AppKey("engines", Engines)
+CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)
+REPLY_QUOTA = web.AppKey("reply_quota", ReplyQuota)
+OUTSIDE = web.AppKey("outside", Outside)
+RUNNER = web.AppKey("runner", ProjectionRunner)
+FORM_TOKENS = web.AppKey("form_tokens", FormTokens)
+CLOCKFACE = web.AppKey("clockface", Clockface)
+
+ENGINE = web.RequestKey("engine", str)
+"""Which engine asks; set once its token was found good."""

@@ -1,0 +1,147 @@
+"""Reads: the event store for one approval, the read models for finding and listing.
+
+Everything runs on threads of its own; nothing here blocks the event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from adapters.store.event_store import EventStore
+from adapters.store.read_models import ReadModelDatabase
+from adapters.store.writer import Writer
+from domain.aggregate import Event
+from domain.approval import Approval
+from domain.identity import approval_stream
+from domain.session import Session, session_stream
+from projections.decision_feed import decisions_after
+from projections.directory import Directory
+from projections.outbox import messages_for, waiting_members
+
+T = TypeVar("T")
+
+CAUGHT_UP_WITHIN_S = 5.0
+
+
+class Behind(Exception):
+    """The read models have not seen what this process has answered; ask again in a moment."""
+
+
+class Progress:
+    """How far the read models are, for whoever waits in the event loop."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self._moved = asyncio.Event()
+
+    def move(self, position: int) -> None:
+        """Everything up to that position has been taken in."""
+        self.position = position
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def next(self) -> None:
+        """Wait until it moves."""
+        await self._moved.wait()
+
+    async def reach(self, position: int, timeout_s: float) -> None:
+        """Wait until it is there; TimeoutError if it is not after that time."""
+        async with asyncio.timeout(timeout_s):
+            while self.position < position:
+                await self.next()
+
+
+class Reading:
+    """What handlers and reactions ask."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        read_models: ReadModelDatabase,
+        writer: Writer,
+        progress: Progress,
+        super_approvers: Sequence[str],
+    ) -> None:
+        self._store = store
+        self._read_models = read_models
+        self._writer = writer
+        self.progress = progress
+        self._directory = Directory(read_models, super_approvers)
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="reading")
+
+    async def approval(self, reply_id: str) -> Approval | None:
+        """The approval as it is now."""
+        return await self._run(lambda: self._store.load(Approval, approval_stream(reply_id)))
+
+    async def approvals(self, reply_ids: Sequence[str]) -> list[Approval]:
+        """Those that exist, in the order asked."""
+        streams = [approval_stream(reply_id) for reply_id in reply_ids]
+        found = await self._run(lambda: self._store.load_all(Approval, streams))
+        return [found[stream] for stream in streams if stream in found]
+
+    async def by_uuid(self, approval_id: str) -> Approval | None:
+        """The approval with that uuid, asked for by this process before included."""
+        reply_id = await self._run(lambda: self._directory.reply_id_of(approval_id))
+        if reply_id is None:
+            await self.caught_up()
+            reply_id = await self._run(lambda: self._directory.reply_id_of(approval_id))
+        return await self.approval(reply_id) if reply_id else None
+
+    async def events_of(self, stream: str) -> list[tuple[int, Event]]:
+        return await self._run(lambda: self._store.events_of(stream))
+
+    async def session(self, session: str) -> Session | None:
+        return await self._run(lambda: self._store.load(Session, session_stream(session)))
+
+    async def last_position(self) -> int:
+        """The position of the last event recorded, by whichever process."""
+        return await self._run(self._store.last_position)
+
+    async def caught_up(self) -> None:
+        """
+        Wait until the read models have seen everything that this process has answered.
+
+        Raises:
+            Behind: They have not after a few seconds.
+        """
+        try:
+            await self.progress.reach(self._writer.last_position, CAUGHT_UP_WITHIN_S)
+        except TimeoutError:
+            raise Behind from None
+
+    async def waiting_for(self, userid: str) -> list[Approval]:
+        """What waits for this member, most urgent first, as far as it still waits."""
+        await self.caught_up()
+        reply_ids = await self._run(lambda: self._directory.waiting_for(userid))
+        return [a for a in await self.approvals(reply_ids) if not a.is_requester(userid)]
+
+    async def waiting_ids(self, userid: str) -> list[str]:
+        """Names of what waits for this member, for an answer in the chat."""
+        return [a.reply_id for a in await self.waiting_for(userid) if a.ending is None]
+
+    async def matching(
+        self, filters: dict[str, object], after: int, limit: int, engine: str | None
+    ) -> list[Approval]:
+        """Approvals by number (see Directory.matching)."""
+        await self.caught_up()
+        found = await self._run(lambda: self._directory.matching(filters, after, limit, engine))
+        return await self.approvals([reply_id for _, reply_id in found])
+
+    async def decisions_after(self, position: int, limit: int, engine: str | None) -> list[Any]:
+        return await self._run(lambda: decisions_after(self._read_models, position, limit, engine))
+
+    async def overdue(self, at: Any, limit: int = 500) -> Sequence[str]:
+        return await self._run(lambda: self._directory.deadlines_until(at, limit))
+
+    async def members_with_messages(self) -> list[str]:
+        return await self._run(lambda: waiting_members(self._read_models))
+
+    async def messages_for(self, member: str, limit: int) -> list[Any]:
+        return await self._run(lambda: messages_for(self._read_models, member, limit))
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    async def _run(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question)

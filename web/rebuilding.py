@@ -1,0 +1,48 @@
+"""`fta-approval projections rebuild`: read models dropped and made anew from the events."""
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapters.store.event_store import open_event_store
+from projections.runner import ALL, ProjectionRunner
+from web.app import open_read_models
+from web.settings import Settings
+
+
+class UnknownProjection(Exception):
+    """No read model has that name."""
+
+
+def rebuild_read_models(settings: Settings, name: str | None) -> None:
+    """
+    Empty one read model, or all, and take in every event again, with a progress bar.
+
+    Raises:
+        UnknownProjection: There is none of that name.
+    """
+    chosen = {p.name: p.schema for p in ALL if name in (None, p.name)}
+    if not chosen:
+        raise UnknownProjection(f"{name!r} is none of {', '.join(p.name for p in ALL)}")
+    store = open_event_store(settings.database)
+    read_models = open_read_models(settings, store, store.found(datetime.now(UTC)).feed_id)
+    try:
+        read_models.reset(chosen)
+        runner = ProjectionRunner(store, read_models)
+        with _bar() as bar:
+            task = bar.add_task(", ".join(chosen), total=store.last_position())
+            runner.catch_up(lambda position: bar.update(task, completed=position))
+    finally:
+        read_models.close()
+        store.close()
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,87 @@
+"""The process: listens, serves until it is told to stop, finishes what it has begun."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+
+from web.app import create_app
+from web.settings import Settings
+
+SHUTDOWN_WITHIN_S = 15
+BACKLOG = 1024
+
+log = structlog.get_logger()
+
+
+class CannotListen(Exception):
+    """The address is taken, or not ours."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """
+    A listening socket, so that the port is known before anything is built.
+
+    Raises:
+        CannotListen: In one line, why.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """`HOST:PORT` as one would type it."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def serve(
+    settings: Settings,
+    listening: socket.socket,
+    say: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT, or until `stop` is set.
+
+    Then no new request is taken, those under way are finished, and what was accepted is on disk.
+    """
+    stop = stop or _stop_on_signals()
+    app = create_app(settings, address_of(listening))
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S, handle_signals=False
+    )
+    await runner.setup()
+    try:
+        site = web.SockSite(runner, listening, backlog=BACKLOG)
+        await site.start()
+        _warn_of_public_secrets(settings)
+        say(f"listening on http://{address_of(listening)}{settings.url_prefix}")
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _warn_of_public_secrets(settings: Settings) -> None:
+    if settings.callback_is_public_knowledge:
+        log.warning(
+            "Token or EncodingAESKey of the callback is the public default: "
+            "messages from members are ignored until both are changed"
+        )

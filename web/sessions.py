@@ -1,0 +1,102 @@
+"""Who is looking: a session's cookie holds a random id, the store its hash."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from urllib.parse import quote
+
+from aiohttp import web
+
+from domain.approval import Approval
+from domain.commands import OpenSession
+from domain.identity import same_person
+from web import keys
+
+COOKIE = "fta_session"
+LIFETIME = timedelta(hours=12)
+
+
+class NotLoggedIn(Exception):
+    """Nobody is logged in, or no longer."""
+
+
+async def logged_in(request: web.Request) -> str:
+    """
+    The member whose session this is.
+
+    Raises:
+        NotLoggedIn: No session, or one that ended or ran out.
+    """
+    hashed = session_hash(request)
+    session = await request.app[keys.READING].session(hashed) if hashed else None
+    member = session.member(request.app[keys.CLOCK]()) if session else None
+    if member is None:
+        raise NotLoggedIn
+    return member
+
+
+def session_hash(request: web.Request) -> str:
+    """The name under which the browser's session is stored; empty if it sent no cookie."""
+    value = request.cookies.get(request.app[keys.ADDRESSES].cookie(COOKIE), "")
+    return hashlib.sha256(value.encode(errors="replace")).hexdigest() if value else ""
+
+
+async def open_session(request: web.Request, userid: str, response: web.Response) -> None:
+    """Begin a session under a new id and give the browser its cookie."""
+    value, now = secrets.token_urlsafe(32), request.app[keys.CLOCK]()
+    await request.app[keys.WRITER].execute(
+        OpenSession(
+            at=now,
+            session=hashlib.sha256(value.encode()).hexdigest(),
+            by=userid,
+            expires_at=now + LIFETIME,
+        )
+    )
+    set_cookie(request, response, COOKIE, value, int(LIFETIME.total_seconds()))
+
+
+def set_cookie(
+    request: web.Request, response: web.Response, name: str, value: str, max_age_s: int
+) -> None:
+    """A cookie by contract 3: HttpOnly, SameSite=Lax, for our paths only, Secure over https."""
+    addresses = request.app[keys.ADDRESSES]
+    response.set_cookie(
+        addresses.cookie(name),
+        value,
+        max_age=max_age_s,
+        path=addresses.cookie_path,
+        httponly=True,
+        samesite="Lax",
+        secure=addresses.is_https,
+    )
+
+
+def login_first(request: web.Request) -> web.HTTPSeeOther:
+    """To the login, and back here afterwards."""
+    return web.HTTPSeeOther(
+        f"{request.app[keys.ADDRESSES].cookie_path.rstrip('/')}/wechat/accounts/login/"
+        f"?next={quote(request.path, safe='')}"
+    )
+
+
+def may_decide(request: web.Request, approval: Approval, member: str) -> bool:
+    """Whether buttons are shown; the aggregate asks again when one is pressed."""
+    settings = request.app[keys.SETTINGS]
+    entitled = _is_among(member, [*approval.approvers, *settings.super_approvers])
+    return entitled and not approval.is_requester(member) and approval.ending is None
+
+
+def may_see(request: web.Request, approval: Approval, member: str) -> bool:
+    """Approvers of it, super approvers, admins, auditors."""
+    settings = request.app[keys.SETTINGS]
+    everybody = [
+        *approval.approvers,
+        *settings.super_approvers,
+        *settings.admins,
+        *settings.auditors,
+    ]
+    return _is_among(member, everybody)
+
+
+def _is_among(member: str, userids: list[str]) -> bool:
+    return same_person(member) in {same_person(userid) for userid in userids}

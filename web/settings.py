@@ -1,0 +1,257 @@
+"""The environment, read into one frozen object; every mistake in it said in one line."""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from adapters.store.event_store import sqlite_path
+from domain.identity import USERID, merged
+
+PREFIX = "FTA_APPROVAL_"
+PUBLIC_TOKEN = "FTAToken"  # noqa: S105  # public: the default that FTA's manual prints
+PUBLIC_AES_KEY = "FTAEncodingAESKeyFTAEncodingAESKey923456781"
+# Settings of the contract whose parts other versions bring; known, so that nobody is warned.
+OF_OTHER_VERSIONS = ("PERMIT_TTL", "WEBHOOK_SECRET", "CALLBACK_HOSTS", "TREE_HEADS")
+
+
+class WrongSettings(Exception):
+    """One line for each mistake."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(mistakes))
+
+
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _userids(values: list[str]) -> list[str]:
+    for userid in values:
+        if not USERID.fullmatch(userid):
+            raise ValueError(f"{userid!r} is not a userid (1-64 of A-Z a-z 0-9 _ - @ .)")
+    return merged(values)
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8000")
+    return value
+
+
+def _url_prefix(value: str) -> str:
+    if value and not re.fullmatch(r"(/[A-Za-z0-9_.~-]+)+", value):
+        raise ValueError("must be empty or a path such as /o/bk_fta_solutions, no slash at its end")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must be an http or https address")
+    return value.rstrip("/")
+
+
+def _app_url(value: str) -> str:
+    _http_url(value)
+    if not value.endswith("/wechat/"):
+        raise ValueError("must be the public address up to and including wechat/")
+    return value
+
+
+def _static_url(value: str) -> str:
+    if not value.startswith("/"):
+        _http_url(value)
+    if not value.endswith("/"):
+        raise ValueError("must end in a slash")
+    return value
+
+
+def _database(value: str) -> str:
+    if value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("PostgreSQL is not part of this version; use sqlite:///PATH")
+    sqlite_path(value)
+    return value
+
+
+def _aes_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9]{43}", value.get_secret_value()):
+        raise ValueError("must be 43 letters and digits")
+    return value
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    if len(decoded_key(value.get_secret_value()) or b"") != 32:
+        raise ValueError("must be 32 bytes in base64")
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value.get_secret_value()):
+        raise ValueError("must be 1-32 letters and digits")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be the name of a time zone, such as Asia/Shanghai") from None
+    return value
+
+
+def _api_tokens(value: SecretStr) -> SecretStr:
+    parse_api_tokens(value.get_secret_value())
+    return value
+
+
+def parse_api_tokens(text: str) -> list[tuple[str, str]]:
+    """`name:token,name:token` as pairs; a name may have two tokens, while one is replaced."""
+    pairs = []
+    for number, part in enumerate(filter(None, (p.strip() for p in text.split(","))), 1):
+        name, colon, token = part.partition(":")
+        if not colon or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+            raise ValueError(f"entry {number} must be name:token")
+        if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(f"the token of {name} must be at least 16 characters, without blanks")
+        pairs.append((name, token))
+    tokens = [token for _, token in pairs]
+    if len(set(tokens)) != len(tokens):
+        raise ValueError("the same token stands twice")
+    for name in {name for name, _ in pairs}:
+        if sum(1 for other, _ in pairs if other == name) > 2:
+            raise ValueError(f"{name} has more than two tokens")
+    return pairs
+
+
+def decoded_key(text: str) -> bytes | None:
+    """A key in base64, standard or for URLs."""
+    try:
+        return base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
+    except ValueError:
+        return None
+
+
+Userids = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_userids)]
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """Contract section 2. An empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    database: Annotated[str, AfterValidator(_database)] = "sqlite:///var/fta-approval.db"
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8000"
+    # "May be empty": an empty variable is a value here, see read_settings.
+    url_prefix: Annotated[str, AfterValidator(_url_prefix)] = "/o/bk_fta_solutions"
+    secret_key: Annotated[SecretStr, AfterValidator(_secret_key)] | None = None
+    secret_key_file: str | None = None
+    api_tokens: Annotated[SecretStr, AfterValidator(_api_tokens)] = SecretStr("")
+    api_readers: Names = Field(default_factory=list)
+    api_rate: int = Field(default=1000, ge=0)
+    app_url: Annotated[str, AfterValidator(_app_url)] | None = None
+    static_url: Annotated[str, AfterValidator(_static_url)] | None = None
+    wecom_token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr(PUBLIC_TOKEN)
+    wecom_encoding_aes_key: Annotated[SecretStr, AfterValidator(_aes_key)] = SecretStr(
+        PUBLIC_AES_KEY
+    )
+    wecom_corp_id: str | None = None
+    wecom_secret: SecretStr | None = None
+    wecom_agent_id: int | None = None
+    super_approvers: Userids = Field(default_factory=list)
+    admins: Userids = Field(default_factory=list)
+    auditors: Userids = Field(default_factory=list)
+    message_style: Literal["text", "card", "both"] = "text"
+    text_link: bool = False
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Shanghai"
+    wecom_api_url: HttpUrl = "https://qyapi.weixin.qq.com"
+    wecom_oauth_url: HttpUrl = "https://open.weixin.qq.com"
+    wecom_login_url: HttpUrl = "https://login.work.weixin.qq.com"
+    wecom_proxy: HttpUrl | None = None
+
+    @property
+    def wecom_is_configured(self) -> bool:
+        """Whether messages can be sent and members can log in."""
+        return bool(self.wecom_corp_id and self.wecom_secret and self.wecom_agent_id is not None)
+
+    @property
+    def callback_is_public_knowledge(self) -> bool:
+        """Whether anybody could forge a callback: a default secret, and a WeCom not on loopback."""
+        is_default = (
+            self.wecom_token.get_secret_value() == PUBLIC_TOKEN
+            or self.wecom_encoding_aes_key.get_secret_value() == PUBLIC_AES_KEY
+        )
+        return is_default and not _is_loopback(self.wecom_api_url)
+
+    @property
+    def engines(self) -> list[tuple[str, str]]:
+        """Name and token of every engine."""
+        return parse_api_tokens(self.api_tokens.get_secret_value())
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def static_path(self) -> str:
+        """Path under which the service serves its static files itself."""
+        default = f"{self.url_prefix}/static/wechat/"
+        return self.static_url if self.static_url and self.static_url[0] == "/" else default
+
+
+def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
+    """
+    The settings of the environment.
+
+    Raises:
+        WrongSettings: With one line for each mistake, and no value of a secret in any.
+    """
+    if environ.get(PREFIX + "URL_PREFIX") == "":
+        overrides.setdefault("url_prefix", "")
+    try:
+        # pydantic-settings reads os.environ itself; here the caller says which environment.
+        given = {
+            name: environ[PREFIX + name.upper()]
+            for name in Settings.model_fields
+            if environ.get(PREFIX + name.upper())
+        }
+        settings = Settings.model_validate({**given, **overrides})
+    except ValidationError as error:
+        raise WrongSettings([_mistake(found) for found in error.errors()]) from None
+    known = {name for name, _ in settings.engines}
+    unknown = [name for name in settings.api_readers if name not in known]
+    if unknown:
+        raise WrongSettings([f"{PREFIX}API_READERS: {unknown[0]} is no name in API_TOKENS"])
+    return settings
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that mean nothing: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {PREFIX + name for name in OF_OTHER_VERSIONS}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _mistake(found: Any) -> str:
+    name = PREFIX + str(found["loc"][0]).upper() if found["loc"] else PREFIX.rstrip("_")
+    return f"{name}: {found['msg'].removeprefix('Value error, ')}"

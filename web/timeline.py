@@ -1,0 +1,85 @@
+"""Every event of an approval in words, for people."""
+
+from typing import Any
+
+from adapters.wecom.messages import ENDED, HOW
+from domain.aggregate import Event
+from domain.approval import Approval
+from domain.decision import Channel
+
+REFUSED = {
+    "not-an-approver": "不是审批人",
+    "own-request": "发起人不能审批",
+    "already-decided": "此前已有结论",
+    "high-risk-needs-its-page": "高风险操作需写明编号或打开详情",
+    "open-it-first": "内容未能完整显示，需先打开详情",
+    "question": "像是在提问",
+    "hesitation": "像是还有疑虑",
+    "several-ids": "写了不止一个编号",
+    "stale": "到达时间异常",
+    "unreadable": "未能理解",
+}
+VERDICT = {"approve": "同意", "reject": "驳回", None: "回复"}
+
+
+def in_words(event: Event) -> str:
+    """One event in one line."""
+    return WORDS[type(event)](event)
+
+
+def _requested(event: Any) -> str:
+    return f"{event.engine} 发起审批，审批人: {'、'.join(event.approvers)}"
+
+
+def _notified(event: Any) -> str:
+    what = "已发送给" if event.notice.startswith("ask/") else "已答复"
+    return f"{what} {event.to}" + ("（内容较长，未显示完）" if event.cut else "")
+
+
+def _not_notified(event: Any) -> str:
+    what = "无法送达" if event.unreachable else "发送失败"
+    return f"{what} {event.to}: {event.problem}"
+
+
+def _opened(event: Any) -> str:
+    return f"{event.by} 打开了详情"
+
+
+def _replied(event: Any) -> str:
+    how = HOW[Channel(event.channel)]
+    said = f"{event.by} 通过{how}{VERDICT[event.verdict]}"
+    if event.channel == Channel.TEXT.value:
+        said += f": “{event.words}”"
+    if event.repeated:
+        return f"{said}（重复，不变）"
+    return (
+        f"{said}（未生效: {REFUSED.get(event.refusal, event.refusal)}）" if event.refusal else said
+    )
+
+
+def _decided(event: Any) -> str:
+    ended = ENDED["approved"] if isinstance(event, Approval.Approved) else ENDED["rejected"]  # type: ignore[index]  # a StrEnum equals its value
+    capacity = "审批管理员" if event.capacity == "super-approver" else "审批人"
+    reason = f"，原因: {event.reason}" if event.reason else ""
+    return f"已{ended}，由 {event.by}（{capacity}）决定{reason}"
+
+
+def _expired(event: Any) -> str:
+    return "已超时，无人作出决定"
+
+
+def _cancelled(event: Any) -> str:
+    return f"{event.by} 撤销了审批，原因: {event.reason}"
+
+
+WORDS = {
+    Approval.Requested: _requested,
+    Approval.Notified: _notified,
+    Approval.NotificationFailed: _not_notified,
+    Approval.Opened: _opened,
+    Approval.Replied: _replied,
+    Approval.Approved: _decided,
+    Approval.Rejected: _decided,
+    Approval.Expired: _expired,
+    Approval.Cancelled: _cancelled,
+}
