@@ -151,7 +151,7 @@ class MemoryDirectory:
         return [
             a.reply_id
             for a in self.approvals
-            if a.is_asked(userid)
+            if userid.lower() in {name.lower() for name in a.requested.asked}
             and (a.requested.timestamp >= since or (a.ending is not None and a.ending.at >= since))
         ]
 

@@ -1,0 +1,497 @@
+"""Random commands in random order, beside a plain model of the contract that knows no domain code.
+
+The model is written from the contract: dicts and ifs. After every step both must tell the same
+story, and what is promised of every history must hold.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from eventsourcing.persistence import JSONTranscoder
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from adapters.store.mapper import EventMapper
+from domain.aggregate import Event
+from domain.approval import Approval
+from domain.commands import Reply
+from domain.decision import Channel, Risk, Verdict
+from domain.errors import Refusal
+from domain.inbox import Inbox
+from tests.scenario import (
+    NOON,
+    MemoryUnit,
+    ask,
+    ask_next,
+    cancels,
+    clock,
+    opens,
+    presses,
+    reached,
+    says,
+)
+
+APPROVE = "approve"
+ENDS = (Approval.Approved, Approval.Rejected, Approval.Expired, Approval.Cancelled)
+AFTER_THE_END = (Approval.Replied, Approval.Notified, Approval.NotificationFailed)
+
+LONG = "重" * 1000
+TEN_MINUTES = timedelta(minutes=10)
+
+
+class Model:
+    """What the contract says, in the plainest words."""
+
+    def __init__(self) -> None:
+        self.approvals: dict[str, dict[str, Any]] = {}
+        self.super_approvers: set[str] = set()
+        self.seen: set[tuple[str, str]] = set()
+        self.inbox = 0
+
+    # Each command answers the code of the refusal, or None.
+
+    def request(self, at: datetime, **asked: Any) -> str | None:
+        obj_id, run = asked["obj_id"], asked["run"]
+        name = obj_id if run == 1 else f"{obj_id}.{run}"
+        same = {**asked, "approvers": {who.lower() for who in asked["approvers"]}}
+        if name in self.approvals:
+            return None if self.approvals[name]["same"] == same else "conflicting-request"
+        return self._open(at, name, same)
+
+    def next_run(self, at: datetime, **asked: Any) -> str | None:
+        people = {who.lower() for who in asked["approvers"]}
+        runs = [a for a in self.approvals.values() if a["same"]["obj_id"] == asked["obj_id"]]
+        last = max(runs, key=lambda a: int(a["same"]["run"]), default=None)
+        if last is None:
+            run = 1
+        else:
+            self._expire(last, at)
+            if last["status"] == "pending":
+                was = last["same"]
+                told = (was["engine"], was["message"], was["approvers"])
+                if told == (asked["engine"], asked["message"], people):
+                    return None
+                return "conflicting-request"
+            run = last["same"]["run"] + 1
+        rest = {"requested_by": None, "risk": "medium", "expires_in": 1200}
+        same = {**asked, "approvers": people, "run": run, **rest}
+        name = asked["obj_id"] if run == 1 else f"{asked['obj_id']}.{run}"
+        return self._open(at, name, same)
+
+    def _open(self, at: datetime, name: str, same: dict[str, Any]) -> str | None:
+        requester = (same["requested_by"] or "").lower()
+        if same["approvers"] == {requester}:
+            return "nobody-can-decide"
+        for other in self.approvals.values():
+            lower = other["same"]["obj_id"] == same["obj_id"] and other["same"]["run"] < same["run"]
+            if lower and other["same"]["engine"] == same["engine"]:
+                self._expire(other, at)
+                if other["status"] == "pending":
+                    self._end(other, "cancelled", same["engine"], at)
+        self.approvals[name] = {
+            "same": same,
+            "status": "pending",
+            "by": None,
+            "last": at,
+            "asked_at": at,
+            "ended_at": None,
+            "deadline": at + timedelta(seconds=same["expires_in"]),
+            "asked": (same["approvers"] | self.super_approvers) - {requester},
+            "reached": {},
+            "cut": set(),
+            "opened": set(),
+            "notices": set(),
+            "replies": 0,
+        }
+        return None
+
+    def reply(self, at: datetime, by: str, verdict: str, **how: Any) -> str | None:
+        me, name = by.lower(), how["reply_id"]
+        if (me, how["key"]) in self.seen:
+            return None
+        self.seen.add((me, how["key"]))
+        if name is None:
+            if how["doubt"] is not None:
+                self.inbox += 1
+                return str(how["doubt"])
+            name = self._only_one_that_can_be_meant(at, me)
+            if name is None:
+                self.inbox += 1
+                return "unclear-which"
+        elif name not in self.approvals:
+            fitting = [known for known in self.approvals if known.lower() == name.lower()]
+            if len(fitting) != 1:
+                self.inbox += 1
+                return "unknown-approval"
+            name = fitting[0]
+        approval = self.approvals[name]
+        if how["doubt"] is not None:
+            self._touch(approval, at)
+            approval["replies"] += 1
+            return str(how["doubt"])
+        return self._answer(approval, at, by, verdict, how["channel"], from_list=False)
+
+    def press(self, at: datetime, by: str, verdict: str, name: str, from_list: bool) -> str | None:
+        if name not in self.approvals:
+            return "unknown-approval"
+        return self._answer(self.approvals[name], at, by, verdict, "web", from_list)
+
+    def _answer(
+        self, a: dict[str, Any], at: datetime, by: str, verdict: str, channel: str, from_list: bool
+    ) -> str | None:
+        me, status = by.lower(), "approved" if verdict == APPROVE else "rejected"
+        a["replies"] += 1
+        repeated = a["status"] == status and str(a["by"]).lower() == me
+        no = None
+        if me == (a["same"]["requested_by"] or "").lower():
+            no = "own-request"
+        elif me not in a["same"]["approvers"] | self.super_approvers:
+            no = "not-an-approver"
+        elif not repeated:
+            self._expire(a, at)
+            if a["status"] != "pending":
+                no = "already-decided"
+            elif a["same"]["risk"] == "high" and from_list:
+                no = "high-risk-needs-its-page"
+            elif channel != "web" and self._unread(a, me):
+                no = "open-it-first"
+        self._touch(a, at)
+        if no is None and not repeated:
+            self._end(a, status, by, at)
+        return no
+
+    def cancel(self, at: datetime, engine: str, name: str) -> str | None:
+        a = self.approvals.get(name)
+        if a is None or a["same"]["engine"] != engine:
+            return "unknown-approval"
+        if a["status"] == "cancelled":
+            return None
+        self._expire(a, at)
+        if a["status"] != "pending":
+            return "already-decided"
+        self._end(a, "cancelled", engine, at)
+        return None
+
+    def clock(self, at: datetime, name: str) -> str | None:
+        if name not in self.approvals:
+            return "unknown-approval"
+        self._expire(self.approvals[name], at)
+        return None
+
+    def open_page(self, at: datetime, by: str, name: str) -> str | None:
+        if name not in self.approvals:
+            return "unknown-approval"
+        a = self.approvals[name]
+        if a["status"] == "pending" and self._unread(a, by.lower()):
+            self._touch(a, at)
+            a["opened"].add(by.lower())
+        return None
+
+    def reach(self, at: datetime, to: str, name: str, problem: str | None, cut: bool) -> str | None:
+        if name not in self.approvals:
+            return "unknown-approval"
+        a, me = self.approvals[name], to.lower()
+        if me in a["notices"]:
+            return None
+        a["notices"].add(me)
+        self._touch(a, at)
+        if problem is None:
+            a["reached"][me] = a["last"]
+            if cut:
+                a["cut"].add(me)
+        return None
+
+    def _only_one_that_can_be_meant(self, at: datetime, me: str) -> str | None:
+        waiting = [
+            name
+            for name, a in self.approvals.items()
+            if a["status"] == "pending"
+            and me in a["same"]["approvers"] | self.super_approvers
+            and me != (a["same"]["requested_by"] or "").lower()
+        ]
+        if len(waiting) != 1:
+            return None
+        (name,) = waiting
+        a = self.approvals[name]
+        if me not in a["reached"] or a["reached"][me] >= at or a["same"]["risk"] == "high":
+            return None
+        for other_name, other in self.approvals.items():
+            lately = other["asked_at"] >= at - TEN_MINUTES or (
+                other["ended_at"] is not None and other["ended_at"] >= at - TEN_MINUTES
+            )
+            if other_name != name and me in other["asked"] and lately:
+                return None
+        return name
+
+    def _unread(self, a: dict[str, Any], me: str) -> bool:
+        return (a["same"]["message"] == LONG or me in a["cut"]) and me not in a["opened"]
+
+    def _expire(self, a: dict[str, Any], at: datetime) -> None:
+        if a["status"] == "pending" and at >= a["deadline"]:
+            self._end(a, "expired", None, at)
+
+    def _end(self, a: dict[str, Any], status: str, by: str | None, at: datetime) -> None:
+        self._touch(a, at)
+        a["status"], a["by"], a["ended_at"] = status, by, a["last"]
+
+    def _touch(self, a: dict[str, Any], at: datetime) -> None:
+        a["last"] = max(a["last"], at)
+
+
+nodes = st.sampled_from(["a_1", "A_1", "b_1"])
+runs = st.integers(1, 3)
+picks = st.integers(0, 11)
+people = st.sampled_from(["zhangsan", "lisi", "wangwu", "ZhangSan", "LISI"])
+groups = st.lists(people, min_size=1, max_size=3)
+engines = st.sampled_from(["fta", "fta", "fta", "other"])
+messages = st.sampled_from(["清理磁盘", "清理磁盘", "重启 nginx", LONG])
+verdicts = st.sampled_from(["approve", "approve", "reject"])
+channels = st.sampled_from([Channel.TEXT, Channel.CARD])
+steps = st.sampled_from(
+    [timedelta(milliseconds=ms) for ms in (-2000, -1, 1, 1, 59_999, 60_000, 601_000, 1_200_000)]
+)
+
+
+class ApprovalMachine(RuleBasedStateMachine):
+    sent: Bundle[Reply] = Bundle("sent")
+
+    @initialize(supers=st.lists(people, max_size=1))
+    def start(self, supers: list[str]) -> None:
+        self.unit, self.model, self.now = MemoryUnit(), Model(), NOON
+        self.ended: dict[str, Event] = {}
+        self.keys = 0
+        self.settings_change(supers)
+        self.request_by_the_old_api(
+            obj_id="a_1", engine="fta", message="清理磁盘", approvers=["zhangsan", "lisi"]
+        )
+
+    def both(self, command: Any, expected: str | None) -> None:
+        """The service does what the model said."""
+        try:
+            self.unit.carry_out(command)
+            told = None
+        except Refusal as refusal:
+            told = refusal.code
+        assert told == expected, f"{command}: {told}, not {expected}"
+
+    @rule(supers=st.lists(people, max_size=1))
+    def settings_change(self, supers: list[str]) -> None:
+        self.unit.super_approvers = supers
+        self.model.super_approvers = {who.lower() for who in supers}
+
+    @rule(step=steps)
+    def time_passes(self, step: timedelta) -> None:
+        self.now += step
+
+    @rule(
+        obj_id=nodes,
+        run=runs,
+        engine=engines,
+        message=messages,
+        approvers=groups,
+        requested_by=st.sampled_from([None, None, "lisi", "WangWu"]),
+        risk=st.sampled_from(["medium", "medium", "high"]),
+        expires_in=st.sampled_from([60, 1200, 1200]),
+    )
+    def request(self, risk: str, **asked: Any) -> None:
+        expected = self.model.request(self.now, risk=risk, **asked)
+        self.both(ask(self.now, risk=Risk(risk), **asked), expected)
+
+    @rule(data=st.data(), late=st.booleans())
+    def request_again(self, data: st.DataObject, late: bool) -> None:
+        """To the letter, but for the order and spelling of the approvers."""
+        if not self.model.approvals:
+            return
+        name = data.draw(st.sampled_from(sorted(self.model.approvals)))
+        same = self.model.approvals[name]["same"]
+        people = sorted((who.upper() for who in same["approvers"]), reverse=late)
+        asked = {**same, "approvers": people}
+        assert self.model.request(self.now, **asked) is None
+        before = len(self.unit.stored)
+        self.both(ask(self.now, **{**asked, "risk": Risk(same["risk"])}), None)
+        assert len(self.unit.stored) == before
+
+    @rule(obj_id=nodes, engine=engines, message=messages, approvers=groups)
+    def request_by_the_old_api(self, **asked: Any) -> None:
+        self.both(ask_next(self.now, **asked), self.model.next_run(self.now, **asked))
+
+    @rule(
+        target=sent,
+        by=people,
+        verdict=verdicts,
+        pick=st.one_of(st.none(), picks),
+        channel=channels,
+        doubt=st.sampled_from([None, None, None, "question"]),
+    )
+    def reply(
+        self, by: str, verdict: str, pick: int | None, channel: Channel, doubt: str | None
+    ) -> Reply:
+        self.keys += 1
+        reply_id = None if pick is None else self.picked(pick)
+        command = says(
+            by,
+            Verdict(verdict),
+            reply_id,
+            self.now,
+            channel=channel,
+            doubt=doubt,
+            delivery_key=str(self.keys),
+        )
+        self.deliver(command)
+        return command
+
+    def deliver(self, command: Reply) -> None:
+        assert command.verdict is not None
+        expected = self.model.reply(
+            command.at,
+            command.by,
+            command.verdict.value,
+            reply_id=command.reply_id,
+            channel=command.channel.value,
+            doubt=command.doubt,
+            key=command.delivery_key,
+        )
+        self.both(command, expected)
+
+    @rule(command=sent)
+    def deliver_again(self, command: Reply) -> None:
+        """WeCom repeats a callback; whatever has happened since, nothing comes of it."""
+        before = len(self.unit.stored)
+        self.deliver(replace(command, at=self.now))
+        assert len(self.unit.stored) == before
+
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data(), by=people, verdict=verdicts, pause=steps)
+    def reply_without_an_id_to_what_arrived(
+        self, data: st.DataObject, by: str, verdict: str, pause: timedelta
+    ) -> None:
+        self.send(data.draw(st.sampled_from(self.waiting())), by, None, cut=False)
+        self.now += pause
+        self.reply(by, verdict, None, Channel.TEXT, None)
+
+    @rule(by=people, verdict=verdicts, pick=picks, from_list=st.booleans())
+    def press(self, by: str, verdict: str, pick: int, from_list: bool) -> None:
+        name = self.picked(pick)
+        expected = self.model.press(self.now, by, verdict, name, from_list)
+        command = presses(by, Verdict(verdict), name, self.now, from_list=from_list)
+        self.both(command, expected)
+
+    @rule(engine=engines, pick=picks)
+    def cancel(self, engine: str, pick: int) -> None:
+        name = self.picked(pick)
+        self.both(cancels(engine, name, self.now), self.model.cancel(self.now, engine, name))
+
+    @rule(pick=picks)
+    def clock_strikes(self, pick: int) -> None:
+        name = self.picked(pick)
+        self.both(clock(self.now, name), self.model.clock(self.now, name))
+
+    @rule(by=people, pick=picks)
+    def open_page(self, by: str, pick: int) -> None:
+        name = self.picked(pick)
+        self.both(opens(by, name, self.now), self.model.open_page(self.now, by, name))
+
+    @rule(
+        pick=picks,
+        to=people,
+        problem=st.sampled_from([None, None, "不在可见范围"]),
+        cut=st.sampled_from([False, False, True]),
+    )
+    def reach(self, pick: int, to: str, problem: str | None, cut: bool) -> None:
+        self.send(self.picked(pick), to, problem, cut)
+
+    def send(self, name: str, to: str, problem: str | None, cut: bool) -> None:
+        """Only who was asked is sent the message that asks."""
+        if name not in self.model.approvals or to.lower() in self.model.approvals[name]["asked"]:
+            expected = self.model.reach(self.now, to, name, problem, cut)
+            self.both(reached(to, name, self.now, problem=problem, cut=cut), expected)
+
+    def picked(self, pick: int) -> str:
+        """Mostly a name that is known; else one in the other case, or an unknown one."""
+        known = sorted(self.model.approvals)
+        if pick == 11 or not known:
+            return "9_9"
+        return known[0].swapcase() if pick == 10 else known[pick % len(known)]
+
+    def waiting(self) -> list[str]:
+        return [name for name, a in self.model.approvals.items() if a["status"] == "pending"]
+
+    # What is promised of every history.
+
+    @invariant()
+    def the_model_tells_the_same(self) -> None:
+        approvals = {approval.reply_id: approval for approval in self.unit.approvals()}
+        assert approvals.keys() == self.model.approvals.keys()
+        for name, approval in approvals.items():
+            told, ending = self.model.approvals[name], approval.ending
+            assert approval.status == told["status"], name
+            assert (ending and ending.by) == told["by"], name
+            assert (ending and ending.at) == told["ended_at"], name
+            assert approval.modified_at == told["last"], name
+            assert self.count(Approval.Replied, approval.id) == told["replies"], name
+        assert self.count(Inbox.Received) == self.model.inbox
+
+    @invariant()
+    def an_approval_ends_once_and_for_all(self) -> None:
+        for approval in self.unit.approvals():
+            events = self.unit.events_of(approval.id)
+            ends = [number for number, event in enumerate(events) if isinstance(event, ENDS)]
+            assert len(ends) <= 1
+            if ends:
+                end, later = events[ends[0]], events[ends[0] + 1 :]
+                assert all(isinstance(event, AFTER_THE_END) for event in later)
+                assert self.ended.setdefault(approval.reply_id, end) == end
+            assert bool(ends) == (approval.reply_id in self.ended)
+
+    @invariant()
+    def time_never_goes_back_inside_one_approval(self) -> None:
+        for approval in self.unit.approvals():
+            times = [event.timestamp for event in self.unit.events_of(approval.id)]
+            assert times == sorted(times)
+
+    @invariant()
+    def who_decided_is_who_replied(self) -> None:
+        verdicts = {Approval.Approved: "approve", Approval.Rejected: "reject"}
+        for approval in self.unit.approvals():
+            events: list[Any] = self.unit.events_of(approval.id)
+            for said, end in pairwise(events):
+                if type(end) in verdicts:
+                    assert isinstance(said, Approval.Replied)
+                    told = (said.by, said.verdict, said.channel, said.reason, said.timestamp)
+                    verdict = verdicts[type(end)]
+                    assert told == (end.by, verdict, end.channel, end.reason, end.timestamp)
+                    assert (said.refusal, said.repeated) == (None, False)
+
+    @invariant()
+    def what_was_stored_tells_the_whole_state(self) -> None:
+        """What the last command left in memory is what the next one will load."""
+        for stream, live in self.unit.aggregates.items():
+            replayed = self.unit.replayed(type(live), stream)
+            assert replayed is not None
+            assert {**vars(live), "number": 0} == {**vars(replayed), "number": 0}
+
+    def teardown(self) -> None:
+        """The bytes tell it too."""
+        mapper = EventMapper(JSONTranscoder())
+        for event in getattr(self, "unit", MemoryUnit()).stored:
+            assert mapper.to_domain_event(mapper.to_stored_event(event)) == event
+
+    def count(self, kind: type[Event], stream: str | None = None) -> int:
+        events = self.unit.stored if stream is None else self.unit.events_of(stream)
+        return sum(isinstance(event, kind) for event in events)
+
+
+TestApprovalMachine = ApprovalMachine.TestCase
+TestApprovalMachine.settings = settings(
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=[]
+)
