@@ -167,6 +167,18 @@ def test_a_message_for_another_receiver_is_refused(receiver: str) -> None:
         OURS.decrypt(CallbackCrypto(TOKEN, KEY, receiver).encrypt(b"hello"))
 
 
+def test_until_the_receiver_is_known_every_receiver_will_do_and_nothing_else_is_laxer() -> None:
+    unsettled = CallbackCrypto(TOKEN, KEY, None)
+
+    assert unsettled.decrypt(OURS.encrypt(b"hello")) == b"hello"
+    with pytest.raises(WrongReceiver):
+        OURS.decrypt(unsettled.encrypt(b"hello"))
+    with pytest.raises(BadSignature):
+        unsettled.verify("0" * 40, "1", "2", "abc")
+    with pytest.raises(BadCipher):
+        unsettled.decrypt(encrypted_raw(padded(b"0" * 16 + b"\0\0\0\1")))
+
+
 @pytest.mark.parametrize(
     ("encrypted", "code"),
     [
