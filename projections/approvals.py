@@ -1,5 +1,6 @@
 """Every approval: how to find it by uuid, by node, by engine, by state."""
 
+from domain.identity import same_person
 from projections.database import Tables
 from projections.projection import ENDS, Fact, Projection, milliseconds
 
@@ -15,6 +16,7 @@ class ApprovalList(Projection):
             obj_id TEXT NOT NULL,
             run BIGINT NOT NULL,
             engine TEXT NOT NULL,
+            requester TEXT,
             biz_id TEXT,
             risk TEXT NOT NULL,
             status TEXT NOT NULL,
@@ -42,8 +44,9 @@ class ApprovalList(Projection):
         approval = fact.approval
         assert approval is not None  # noqa: S101  # asked by the caller
         asked = approval.requested
+        requester = same_person(asked.requested_by) if asked.requested_by is not None else None
         tables.execute(
-            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 approval.approval_id,
                 approval.reply_id,
@@ -52,6 +55,7 @@ class ApprovalList(Projection):
                 asked.obj_id,
                 asked.run,
                 asked.engine,
+                requester,
                 asked.biz_id,
                 asked.risk,
                 approval.status.value,

@@ -34,3 +34,6 @@ class Database(Protocol):
 
     def set_positions(self, tables: Tables, positions: Mapping[str, int]) -> None:
         """How far they are when this transaction commits."""
+
+    def reset(self, tables: Tables, schemas: Mapping[str, str]) -> None:
+        """Empty some projections (names and schemas), so that they begin again."""

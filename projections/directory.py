@@ -23,16 +23,18 @@ class Directory:
         return [row["reply_id"] for row in rows]
 
     def waiting_for(self, userid: str) -> Sequence[str]:
-        """A super approver may decide everything that waits; others what they were asked."""
+        """A super approver may decide all that waits, an approver what they were asked; nobody
+        what they requested. Most urgent first."""
         if same_person(userid) in self._super_approvers:
             rows = self._database.query(
                 "SELECT reply_id FROM approvals WHERE status = 'pending' "
-                "ORDER BY expires_at, number",
+                "AND (requester IS NULL OR requester <> ?) ORDER BY expires_at, number",
+                [same_person(userid)],
             )
         else:
             rows = self._database.query(
-                "SELECT reply_id FROM todo WHERE member = ? AND ended_at IS NULL "
-                "ORDER BY expires_at, number",
+                "SELECT reply_id FROM todo WHERE member = ? AND is_approver = 1 "
+                "AND ended_at IS NULL ORDER BY expires_at, number",
                 [same_person(userid)],
             )
         return [row["reply_id"] for row in rows]

@@ -13,7 +13,7 @@ from domain.approval import Approval
 from domain.identity import APPROVAL_STREAM
 from projections.approvals import ApprovalList
 from projections.audit_trail import AuditTrail
-from projections.database import Database
+from projections.database import Database, Tables
 from projections.deadlines import Deadlines
 from projections.decision_feed import DecisionFeed
 from projections.outbox import Outbox
@@ -153,28 +153,51 @@ class ProjectionRunner:
                 self._begin_after(rewound.position)
             on_chunk(self.position)
 
+    def rebuild(
+        self, names: Sequence[str], on_chunk: Callable[[int], None] = lambda position: None
+    ) -> None:
+        """
+        Empty some projections and take in everything again, on the caller's thread.
+
+        One transaction: until it ends, and if it fails, everybody sees the old rows. Half an
+        outbox would have messages sent again, half a todo list make a reply mean something else.
+        """
+        self._fold.forget()
+        last = 0
+        with self._database.transaction() as tables:
+            self._database.reset(tables, {n: self._projections[n].schema for n in names})
+            while chunk := self.source.read_after(last, CHUNK):
+                last = self._project(chunk, tables)
+                on_chunk(last)
+        self._move_to(last)
+
     def take(self, chunk: Sequence[Notification]) -> None:
         """One transaction."""
         with self._database.transaction() as tables:
-            seen = self._database.positions(tables, list(self._projections))
-            if min(seen.values()) != self.position:
-                raise Rewound(min(seen.values()))
-            for stored in chunk:
-                fact = self._fold.take(stored)
-                for name, projection in self._projections.items():
-                    if seen[name] < fact.position:
-                        projection.project(fact, tables)
-            last = chunk[-1].id
-            reached = {name: max(at, last) for name, at in seen.items()}
-            self._database.set_positions(tables, reached)
+            reached = min(self._database.positions(tables, list(self._projections)).values())
+            if reached != self.position:
+                raise Rewound(reached)
+            last = self._project(chunk, tables)
         self._move_to(last)
+
+    def _project(self, chunk: Sequence[Notification], tables: Tables) -> int:
+        """Rows and positions that follow from some events; how far that is."""
+        seen = self._database.positions(tables, list(self._projections))
+        for stored in chunk:
+            fact = self._fold.take(stored)
+            for name, projection in self._projections.items():
+                if seen[name] < fact.position:
+                    projection.project(fact, tables)
+        last = chunk[-1].id
+        self._database.set_positions(tables, {name: max(at, last) for name, at in seen.items()})
+        return last
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._follow()
             except Rewound as rewound:
-                self._begin_after(rewound.position)
+                log.warning("read models moved by somebody else", position=rewound.position)
             except PersistenceError as error:
                 self._fail(str(error))
             except Exception as error:
@@ -182,6 +205,7 @@ class ProjectionRunner:
                 self._fail(f"{type(error).__name__}: {error}")
 
     def _follow(self) -> None:
+        self._begin_after(self._stored_position())
         with self.source.follow(self.position) as subscription:
             self._subscription = subscription
             while not self._stopping.is_set() and (chunk := subscription.next_chunk()):
@@ -191,13 +215,11 @@ class ProjectionRunner:
     def _fail(self, why: str) -> None:
         log.error("read models stand still", why=why, position=self.position)
         self.failure = why
-        self._fold.forget()
         self._stopping.wait(RETRY_AFTER_S)
-        self.position = self._stored_position()
 
     def _begin_after(self, position: int) -> None:
         self._fold.forget()
-        self.position = position
+        self._move_to(position)
 
     def _move_to(self, position: int) -> None:
         with self._moved:

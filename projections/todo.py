@@ -7,7 +7,12 @@ from projections.projection import ENDS, Fact, Projection, milliseconds
 
 
 class TodoList(Projection):
-    """One row for each member and approval; it waits while `ended_at` is empty."""
+    """
+    One row for each member who was asked and approval; it waits while `ended_at` is empty.
+
+    `is_approver` is 0 for those who were asked as super approvers only: whether they still are
+    is for the settings in force to say.
+    """
 
     name = "todo"
     schema = """
@@ -15,6 +20,7 @@ class TodoList(Projection):
             member TEXT NOT NULL,
             reply_id TEXT NOT NULL,
             number BIGINT NOT NULL,
+            is_approver BIGINT NOT NULL,
             asked_at BIGINT NOT NULL,
             expires_at BIGINT NOT NULL,
             ended_at BIGINT,
@@ -37,8 +43,12 @@ class TodoList(Projection):
     def _ask(self, asked: Approval.Requested, fact: Fact, tables: Tables) -> None:
         assert fact.approval is not None  # noqa: S101  # it was requested
         reply_id = fact.approval.reply_id
+        approvers = {same_person(userid) for userid in asked.approvers}
         at, until = milliseconds(asked.timestamp), milliseconds(asked.expires_at)
         tables.execute_many(
-            "INSERT INTO todo VALUES (?, ?, ?, ?, ?, NULL)",
-            [[same_person(u), reply_id, fact.position, at, until] for u in asked.asked],
+            "INSERT INTO todo VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            [
+                [member, reply_id, fact.position, int(member in approvers), at, until]
+                for member in map(same_person, asked.asked)
+            ],
         )

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,14 +105,14 @@ def create_app(
     listening_on: str,
     clock: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
-    background: bool = True,
+    expiry: bool = True,
 ) -> web.Application:
     """
     The service, its parts built and not yet started.
 
     Args:
         listening_on: `HOST:PORT`, for links while no public address is set.
-        background: False leaves out sending and expiry, for tests that drive them by hand.
+        expiry: False leaves out the timer that ends what is overdue; rules do not need it.
     """
     store = open_event_store(settings.database)
     installation = store.found(clock())
@@ -152,8 +152,9 @@ def create_app(
     parts = _Parts(store, read_models, runner, writer, reading)
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
-    if background:
-        app.cleanup_ctx.append(_run_background)
+    app.cleanup_ctx.append(lambda app: _in_background(sender_of(app).run))
+    if expiry:
+        app.cleanup_ctx.append(lambda app: _in_background(expiry_of(app).run))
     app.on_shutdown.append(_let_readers_go)
     return app
 
@@ -253,12 +254,11 @@ async def _talk_to_wecom(
         yield
 
 
-async def _run_background(app: web.Application) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(part.run()) for part in (sender_of(app), expiry_of(app))]
+async def _in_background(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work())
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def sender_of(app: web.Application) -> Sender:

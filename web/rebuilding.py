@@ -22,17 +22,16 @@ def rebuild_read_models(settings: Settings, name: str | None) -> None:
     Raises:
         UnknownProjection: There is none of that name.
     """
-    chosen = {p.name: p.schema for p in ALL if name in (None, p.name)}
+    chosen = [p.name for p in ALL if name in (None, p.name)]
     if not chosen:
         raise UnknownProjection(f"{name!r} is none of {', '.join(p.name for p in ALL)}")
     store = open_event_store(settings.database)
     read_models = open_read_models(settings, store, store.found(datetime.now(UTC)).feed_id)
     try:
-        read_models.reset(chosen)
         runner = ProjectionRunner(store, read_models)
         with _bar() as bar:
             task = bar.add_task(", ".join(chosen), total=store.last_position())
-            runner.catch_up(lambda position: bar.update(task, completed=position))
+            runner.rebuild(chosen, lambda position: bar.update(task, completed=position))
     finally:
         read_models.close()
         store.close()

@@ -1,0 +1,54 @@
+# make            says what there is
+# Everything installs into .venv here, with uv where it is found, else with venv and pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo serve test test-slow check bench format clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback; no account needed
+	$(BIN)/fta-approval demo
+
+serve: $(STAMP)  ## the service alone, by the settings in the environment
+	$(BIN)/fta-approval serve
+
+test: $(STAMP)  ## the test suite that CI runs
+	$(PYTEST)
+
+test-slow: $(STAMP)  ## the long forms: a hundred kills, many more random histories
+	$(PYTEST) --slow
+
+check: $(STAMP)  ## lint, format check and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## the benchmark: ratios in one run, as JSON and a table
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP)  ## write the code as the format check wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): pyproject.toml Makefile
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	else \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; say which with make PYTHON=..." >&2; exit 1; }; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "venv is missing; install the package python3-venv" >&2; exit 1; }; \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $@

@@ -1,0 +1,167 @@
+"""The service under test: real HTTP, real files, a clock in the test's hand."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+
+from adapters.simulator.inbox import Delivered
+from adapters.simulator.wecom import SimulatedWeCom
+from web import keys
+from web.app import create_app, expiry_of
+from web.serving import address_of, bound_socket
+from web.settings import PREFIX, read_settings
+
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+TOKEN = "token-of-the-engine-fta"
+OTHER_TOKEN = "token-of-another-engine"
+READER_TOKEN = "token-of-the-reader-0"
+WITHIN_S = 10.0
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def monotonic(self) -> float:
+        return self.now.timestamp()
+
+
+@dataclass
+class Service:
+    """A running service and what a test does with it."""
+
+    app: web.Application
+    runner: web.AppRunner
+    address: str
+    wecom: SimulatedWeCom
+    clock: Clock
+    http: aiohttp.ClientSession
+    stopped: bool = field(default=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def base(self) -> str:
+        """With the prefix."""
+        return self.url + self.app[keys.SETTINGS].url_prefix
+
+    async def api(
+        self, method: str, path: str, token: str = TOKEN, **request: Any
+    ) -> tuple[int, Any]:
+        """One request to the engine API: status and JSON."""
+        headers = {"Authorization": f"Bearer {token}", **request.pop("headers", {})}
+        url = f"{self.base}/api/v1{path}"
+        async with self.http.request(method, url, headers=headers, **request) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def ask(self, obj_id: str = "12345_2", token: str = TOKEN, **fields: Any) -> Any:
+        """Ask for an approval and expect it: the approval."""
+        body = {"message": "替换故障机 10.0.0.1", "approvers": ["zhangsan", "lisi"], **fields}
+        status, approval = await self.api(
+            "POST", "/approvals", token, json={"obj_id": obj_id, **body}
+        )
+        assert status in (200, 201), approval
+        return approval
+
+    async def look(self, approval_id: str, token: str = TOKEN) -> Any:
+        status, approval = await self.api("GET", f"/approvals/{approval_id}", token)
+        assert status == 200, approval
+        return approval
+
+    async def events(self, approval_id: str) -> list[Any]:
+        status, body = await self.api("GET", f"/approvals/{approval_id}/events")
+        assert status == 200, body
+        return list(body["events"])
+
+    async def decisions(self, after: int = 0, token: str = TOKEN) -> list[Any]:
+        status, body = await self.api("GET", f"/decisions?after={after}&limit=1000", token)
+        assert status == 200, body
+        return list(body["decisions"])
+
+    async def says(self, userid: str, words: str, msg_id: int | None = None) -> int | None:
+        """A member writes in the chat: the status that WeCom got."""
+        return (await self.wecom.send_text(userid, words, msg_id)).status
+
+    async def inbox(self, userid: str, count: int) -> list[str]:
+        """The texts on a member's phone, once there are that many."""
+        return [message.text for message in await self.messages(userid, count)]
+
+    async def messages(self, userid: str, count: int) -> list[Delivered]:
+        async with asyncio.timeout(WITHIN_S):
+            while len(found := self.wecom.inbox(userid)) < count:
+                await asyncio.sleep(0.01)
+        return found
+
+    async def notified(self, approval_id: str) -> Any:
+        """The approval, once no message that asks for it is still on its way."""
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                approval = await self.look(approval_id)
+                if all(to["state"] != "pending" for to in approval["notifications"]):
+                    return approval
+                await asyncio.sleep(0.01)
+
+    async def expire(self) -> None:
+        """What the service does twice a second."""
+        await self.app[keys.READING].caught_up()
+        await expiry_of(self.app).look()
+
+    async def stop(self) -> None:
+        if not self.stopped:
+            self.stopped = True
+            await self.http.close()
+            await self.runner.cleanup()
+
+
+async def start_service(
+    folder: Path, clock: Clock, wecom: SimulatedWeCom, settings: Mapping[str, str]
+) -> Service:
+    """Start it on a free port, and have the simulated WeCom verify its callback."""
+    corp = wecom.settings
+    listening = bound_socket("127.0.0.1", 0)
+    address = address_of(listening)
+    url: str = wecom.url  # type: ignore[attr-defined]  # set by the fixture
+    environment = {
+        "database": f"sqlite:///{folder / 'fta-approval.db'}",
+        "api_tokens": f"fta:{TOKEN},other:{OTHER_TOKEN},reader:{READER_TOKEN}",
+        "api_readers": "reader",
+        "super_approvers": "wangwu",
+        "wecom_corp_id": corp.corp_id,
+        "wecom_secret": corp.secret,
+        "wecom_agent_id": str(corp.agent_id),
+        "wecom_token": corp.token,
+        "wecom_encoding_aes_key": corp.encoding_aes_key,
+        "wecom_api_url": url,
+        "wecom_oauth_url": url,
+        "wecom_login_url": url,
+        **settings,
+    }
+    read = read_settings({PREFIX + name.upper(): value for name, value in environment.items()})
+    # Sending runs; expiry is driven by the test, so that no timer helps a rule along.
+    app = create_app(read, address, clock, clock.monotonic, expiry=False)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    wecom.trusted_hosts.add(urlsplit(f"http://{address}").netloc)
+    service = Service(app, runner, address, wecom, clock, aiohttp.ClientSession())
+    if read.wecom_is_configured:
+        verification = await wecom.save_callback(f"{service.base}/wechat/entry/")
+        assert verification.ok, verification.why
+    return service

@@ -1,0 +1,132 @@
+"""`fta-approval demo`: service, simulated WeCom and sample engine on loopback, in one process."""
+
+import asyncio
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from adapters.simulator.corp import CorpSettings
+from adapters.simulator.engine import EngineSettings
+from adapters.simulator.run import Running, start_engine, start_simulator
+from adapters.simulator.wecom import SimulatedWeCom
+from web.serving import address_of, bound_socket, serve
+from web.settings import PREFIX, Settings, read_settings
+
+Say = Callable[[str], None]
+
+LOOPBACK = "127.0.0.1"
+ENGINE = "demo-engine"
+
+
+async def run_demo(port: int, folder: str | None, say: Say) -> None:
+    """
+    Everything, until Ctrl-C.
+
+    Args:
+        port: Of the service; the simulated WeCom and the engine take the next two. 0: free ones.
+        folder: Where the data is kept; None: in a folder that goes with the demo.
+    """
+    async with AsyncExitStack() as stack:
+        if folder is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fta-approval-"))
+        listening = stack.enter_context(bound_socket(LOOPBACK, port))
+        wecom = SimulatedWeCom(CorpSettings(trusted_hosts=frozenset([address_of(listening)])))
+        phones = await start_simulator(wecom, port and port + 1)
+        stack.push_async_callback(phones.stop)
+        token = secrets.token_urlsafe(24)
+        settings = demo_settings(Path(folder), wecom.settings, phones.url, token)
+        base = f"http://{address_of(listening)}{settings.url_prefix}"
+        engine = await start_engine(EngineSettings(base, token), port and port + 2)
+        stack.push_async_callback(engine.stop)
+        await _serve(
+            settings, listening, wecom, base, lambda: say(_tour(base, phones, engine, token))
+        )
+
+
+async def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    wecom: SimulatedWeCom,
+    base: str,
+    ready: Callable[[], None],
+) -> None:
+    """Start the service, then do what an administrator does in WeCom."""
+    started = asyncio.Event()
+
+    async def set_up_wecom() -> None:
+        await started.wait()
+        verification = await wecom.save_callback(f"{base}/wechat/entry/")
+        if not verification.ok:
+            raise ValueError(f"the callback could not be verified: {verification.why}")
+        todo = {"type": "view", "name": "审批列表", "url": f"{base}/wechat/todo/"}
+        wecom.create_menu({"button": [todo]}, wecom.settings.agent_id, wecom.settings.agent_id)
+        ready()
+
+    setting_up = asyncio.create_task(set_up_wecom())
+    serving = asyncio.create_task(serve(settings, listening, say=lambda line: started.set()))
+    try:
+        await asyncio.wait([setting_up, serving], return_when=asyncio.FIRST_EXCEPTION)
+        for task in (setting_up, serving):
+            if task.done():
+                task.result()
+        await serving
+    finally:
+        setting_up.cancel()
+        serving.cancel()
+        await asyncio.gather(setting_up, serving, return_exceptions=True)
+
+
+def demo_settings(folder: Path, corp: CorpSettings, wecom_url: str, token: str) -> Settings:
+    """The service as an administrator of the simulated company would set it up."""
+    environment = {
+        "DATABASE": f"sqlite:///{folder.absolute() / 'fta-approval.db'}",
+        "API_TOKENS": f"{ENGINE}:{token}",
+        "SUPER_APPROVERS": "wangwu",
+        "ADMINS": "wangwu",
+        "WECOM_CORP_ID": corp.corp_id,
+        "WECOM_SECRET": corp.secret,
+        "WECOM_AGENT_ID": str(corp.agent_id),
+        "WECOM_TOKEN": corp.token,
+        "WECOM_ENCODING_AES_KEY": corp.encoding_aes_key,
+        "WECOM_API_URL": wecom_url,
+        "WECOM_OAUTH_URL": wecom_url,
+        "WECOM_LOGIN_URL": wecom_url,
+        "TEXT_LINK": "1",
+    }
+    return read_settings({PREFIX + name: value for name, value in environment.items()})
+
+
+async def run_simulator(port: int, callback: str | None, say: Say) -> None:
+    """The simulated WeCom alone, until Ctrl-C."""
+    wecom = SimulatedWeCom(CorpSettings())
+    phones = await start_simulator(wecom, port)
+    try:
+        say(f"simulated WeCom on {phones.url}")
+        if callback is not None:
+            verification = await wecom.save_callback(callback)
+            say(f"callback {callback}: {'verified' if verification.ok else verification.why}")
+        await asyncio.Event().wait()
+    finally:
+        await phones.stop()
+
+
+def _tour(base: str, phones: Running, engine: Running, token: str) -> str:
+    return f"""
+listening on {base}
+
+  自愈测试   {engine.url}/                 push an alarm here: the engine asks for approval
+  企业微信   {phones.url}/chat/zhangsan    answer as 张三: TY 1_1 or BH 1_1 (also lisi, wangwu)
+  待办       {base}/wechat/todo/
+
+  or by curl:
+  curl -s {engine.url}/event/api/demo/ -H 'Content-Type: application/json' -d '{{
+    "ip": "10.0.0.1", "source_id": "1", "source_time": "2026-01-01 00:00:00",
+    "alarm_type": "ping", "alarm_content": "ping unreachable"}}'
+  curl -s {phones.url}/control/send_text -d '{{"userid": "zhangsan", "content": "TY 1_1"}}'
+  curl -s {base}/api/v1/decisions -H 'Authorization: Bearer {token}'
+
+Ctrl-C stops all of it.
+"""
