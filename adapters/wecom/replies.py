@@ -39,7 +39,7 @@ def to_command(message: TextMessage, received_at: datetime, timestamp: str) -> R
 
 
 def _is_fresh(timestamp: str, now: datetime) -> bool:
-    if not (timestamp.isascii() and timestamp.isdigit()):
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return False
     sent = _time(int(timestamp))
     return sent is not None and now - OLDEST <= sent <= now + NEWEST

@@ -1,0 +1,60 @@
+"""The service as a process of its own, to be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+SCRIPT = Path(sys.executable).with_name("fta-approval")
+STARTS_WITHIN_S = 30.0
+
+
+class ServiceProcess:
+    """`fta-approval serve` with exactly this environment."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = {"PATH": os.environ["PATH"], **environment}
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        with (self._folder / "serve.log").open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                SCRIPT,
+                "serve",
+                cwd=self._folder,
+                env=self._environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+            )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(STARTS_WITHIN_S):
+            line = await self._process.stdout.readline()
+        assert line.startswith(b"listening on "), (self._folder / "serve.log").read_text()
+        return self
+
+    async def kill(self) -> None:
+        """`kill -9`: no time to finish anything."""
+        await self._end(signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        """SIGTERM, and how it exited."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: int) -> int:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        return await self._process.wait()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end(signal.SIGKILL)
