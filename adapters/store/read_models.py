@@ -70,12 +70,11 @@ class ReadModelDatabase:
             if position > self.positions(tables, [name])[name]:
                 self._tracking._insert_tracking(tables.cursor, Tracking(_tracked(name), position))
 
-    def reset(self, schemas: Mapping[str, str]) -> None:
-        """Empty some projections (by name, with their schemas), so that they begin again."""
-        with self.transaction() as tables:
-            for name, schema in schemas.items():
-                _create(tables, name, schema)
-                tables.execute("DELETE FROM tracking WHERE application_name = ?", [_tracked(name)])
+    def reset(self, tables: Any, schemas: Mapping[str, str]) -> None:
+        """Empty some projections (names and schemas), so that they begin again."""
+        for name, schema in schemas.items():
+            _create(tables, name, schema)
+            tables.execute("DELETE FROM tracking WHERE application_name = ?", [_tracked(name)])
 
     def close(self) -> None:
         self._datastore.close()

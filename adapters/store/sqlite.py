@@ -6,7 +6,7 @@ What the library's own (eventsourcing 9.5.6) does not do, and this does:
 - transactions that write begin immediate: they wait for the lock instead of failing at once;
 - positions are AUTOINCREMENT: the number of a deleted last row is never given again;
 - `subscribe()`: followers are woken in-process by a commit, across processes by `data_version`;
-- events cannot be changed or deleted through SQL, short of dropping the triggers;
+- events cannot be changed, replaced or deleted through SQL, short of dropping the triggers;
 - a table of delivery keys, written in the transaction of the events that they led to.
 
 `Factory` is what `PERSISTENCE_MODULE` of the library names.
@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,14 @@ _FORBID_DELETE = """
 CREATE TRIGGER IF NOT EXISTS events_are_never_deleted BEFORE DELETE ON stored_events
 BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END
 """
+# INSERT OR REPLACE deletes what stands in its way without firing the trigger above.
+_FORBID_REPLACE = """
+CREATE TRIGGER IF NOT EXISTS events_are_never_replaced BEFORE INSERT ON stored_events
+WHEN EXISTS (SELECT 1 FROM stored_events WHERE position = NEW.position)
+OR EXISTS (SELECT 1 FROM stored_events WHERE originator_id = NEW.originator_id
+           AND originator_version = NEW.originator_version)
+BEGIN SELECT RAISE(ABORT, 'events are never replaced'); END
+"""
 _CREATE_DELIVERY_KEYS = """
 CREATE TABLE IF NOT EXISTS delivery_keys (
     member TEXT NOT NULL,
@@ -79,7 +87,7 @@ class _ImmediateTransaction(SQLiteTransaction):
         cursor = self.connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE" if self.commit else "BEGIN")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise OperationalError(error) from error
         return cursor
 
@@ -117,7 +125,13 @@ class EventRecorder(SQLiteApplicationRecorder):
     datastore: DurableDatastore
 
     def construct_create_table_statements(self) -> list[str]:
-        return [_CREATE_EVENTS, _FORBID_UPDATE, _FORBID_DELETE, _CREATE_DELIVERY_KEYS]
+        return [
+            _CREATE_EVENTS,
+            _FORBID_UPDATE,
+            _FORBID_DELETE,
+            _FORBID_REPLACE,
+            _CREATE_DELIVERY_KEYS,
+        ]
 
     def create_table(self) -> None:
         """Create what is missing; refuse a store that a newer program wrote."""
@@ -151,7 +165,7 @@ class EventRecorder(SQLiteApplicationRecorder):
         c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
         last = c.fetchone()
         first = (last[0] if last else 0) + 1
-        positions = range(first, first + len(stored_events))
+        positions = list(range(first, first + len(stored_events)))
         c.executemany(
             "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)",
             [
@@ -287,23 +301,17 @@ class EventSubscription(ListenNotifySubscription[EventRecorder]):
 
     def _watch_other_processes(self) -> None:
         """`data_version` changes when another connection has committed."""
-        connection = sqlite3.connect(
-            self._recorder.datastore.pool.db_name,
-            uri=True,
-            check_same_thread=False,
-        )
-        seen = None
+        database, seen = self._recorder.datastore.pool.db_name, None
         try:
-            while not self._stopped.wait(DATA_VERSION_POLL_S):
-                now = connection.execute("PRAGMA data_version").fetchone()[0]
-                if now != seen:
-                    seen = now
-                    self.wake()
+            with closing(sqlite3.connect(database, uri=True)) as connection:
+                while not self._stopped.wait(DATA_VERSION_POLL_S):
+                    now = connection.execute("PRAGMA data_version").fetchone()[0]
+                    if now != seen:
+                        seen = now
+                        self.wake()
         except sqlite3.Error as error:
             self._thread_error = error
             self.stop()
-        finally:
-            connection.close()
 
 
 class _Listeners:

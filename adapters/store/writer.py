@@ -8,12 +8,14 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from eventsourcing.persistence import IntegrityError, PersistenceError
+from eventsourcing.domain import EventSourcingError
+from eventsourcing.persistence import IntegrityError
 
 from adapters.store.event_store import EventStore
 from adapters.store.unit import NeedsDirectory, UnitOfWork
@@ -27,6 +29,8 @@ MAX_BATCH = 200
 RESERVE_FOR_CALLBACKS = 500
 KEEP_DELIVERY_KEYS = timedelta(hours=25)
 FORGET_EVERY = timedelta(hours=1)
+# The database, its connections or the read models do not answer.
+UNAVAILABLE = (EventSourcingError, TimeoutError)
 
 log = structlog.get_logger()
 
@@ -46,6 +50,8 @@ class _Job:
     done: "asyncio.Future[Any]"
     outcome: Any = None
     refused: BaseException | None = None
+    settled: bool = False
+    """What it answers is on disk, or it was refused for good."""
 
 
 @dataclass(slots=True)
@@ -80,6 +86,8 @@ class Writer:
     def __post_init__(self) -> None:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._accepting = threading.Lock()
+        self._stopped = False
         self._forgotten_at: Any = None
         self.last_position = self.store.last_position()
 
@@ -89,7 +97,9 @@ class Writer:
 
     def stop(self) -> None:
         """Finish what was accepted, then end."""
-        self._queue.put(None)
+        with self._accepting:
+            self._stopped = True
+            self._queue.put(None)
         self._thread.join()
 
     @property
@@ -113,10 +123,11 @@ class Writer:
         room = self.max_queue + (RESERVE_FOR_CALLBACKS if from_callback else 0)
         if self._queue.qsize() >= room:
             raise Overloaded
-        if not self.alive:
-            raise StoreUnavailable("the writer has stopped")
         job = _Job(command, asyncio.get_running_loop().create_future())
-        self._queue.put(job)
+        with self._accepting:
+            if self._stopped or not self.alive:
+                raise StoreUnavailable("the writer has stopped")
+            self._queue.put(job)
         return await job.done
 
     def _run(self) -> None:
@@ -142,18 +153,11 @@ class Writer:
     def _carry_out(self, batch: list[_Job]) -> None:
         """Everything in one transaction; then, each on its own, those that ask the read models."""
         later: list[_Job] = []
-        try:
-            self._commit(batch, later)
-            for job in later:
-                self._commit([job], [], directory=True)
-        except Exception:
-            # Whatever this was, nobody may wait for ever, and the writer goes on.
-            log.exception("writer failed")
-            self.figures.failures += 1
-            for job in batch:
-                if job.outcome is None and job.refused is None:
-                    job.refused = StoreUnavailable("internal error")
-        _tell(batch)
+        self._commit(batch, later)
+        _tell([job for job in batch if job.settled])
+        for job in later:
+            self._commit([job], [], directory=True)
+            _tell([job])
 
     def _commit(self, jobs: list[_Job], later: list[_Job], directory: bool = False) -> None:
         """Run and save; on a conflict again, all, then halves, then one by one."""
@@ -164,16 +168,29 @@ class Writer:
             except IntegrityError:
                 self.figures.conflicts += 1
                 if attempt and len(jobs) > 1:
-                    middle = len(jobs) // 2
-                    self._commit(jobs[:middle], later)
-                    self._commit(jobs[middle:], later)
+                    self._commit_halves(jobs, later)
                     return
-            except (PersistenceError, TimeoutError) as error:
+            except UNAVAILABLE as error:
                 log.error("store unavailable", error=str(error), commands=len(jobs))
                 self.figures.failures += 1
                 _refuse_all(jobs, StoreUnavailable(str(error)))
                 return
+            except Exception as error:
+                # A bug of ours outside the handlers, such as an event that cannot be encoded:
+                # nothing was stored. It must not hurt the neighbours, nor end the writer.
+                log.exception("saving crashed", commands=len(jobs))
+                self.figures.failures += 1
+                if len(jobs) > 1:
+                    self._commit_halves(jobs, later)
+                else:
+                    _refuse_all(jobs, _Crashed(str(error)))
+                return
         _refuse_all(jobs, StoreUnavailable("others keep writing first"))
+
+    def _commit_halves(self, jobs: list[_Job], later: list[_Job]) -> None:
+        middle = len(jobs) // 2
+        self._commit(jobs[:middle], later)
+        self._commit(jobs[middle:], later)
 
     def _run_and_save(self, jobs: list[_Job], later: list[_Job], directory: bool) -> None:
         unit = UnitOfWork(
@@ -181,8 +198,10 @@ class Writer:
         )
         unit.prefetch([stream for job in jobs for stream in _named_streams(job.command)])
         deferred: list[_Job] = []
+        carried_out: list[_Job] = []
         for job in jobs:
             if isinstance(job.refused, _Crashed):
+                carried_out.append(job)
                 continue
             begun = unit.begin(job.command.at)
             try:
@@ -193,7 +212,8 @@ class Writer:
             except NeedsDirectory:
                 unit.forget_deliveries(begun)
                 deferred.append(job)
-            except (PersistenceError, TimeoutError):
+                continue
+            except UNAVAILABLE:
                 raise
             except Exception as error:
                 # A bug in one command must not hurt its neighbours: run the others without it.
@@ -201,7 +221,10 @@ class Writer:
                 job.refused = _Crashed(str(error))
                 self._run_and_save(jobs, later, directory)
                 return
-        self._save(unit, len(jobs) - len(deferred))
+            carried_out.append(job)
+        self._save(unit, len(carried_out))
+        for job in carried_out:
+            job.settled = True
         later.extend(deferred)
 
     def _save(self, unit: UnitOfWork, commands: int) -> None:
@@ -223,7 +246,10 @@ class Writer:
             self._forgotten_at = command.at
         elif command.at - self._forgotten_at > FORGET_EVERY:
             self._forgotten_at = command.at
-            self.store.recorder.delete_delivery_keys(command.at - KEEP_DELIVERY_KEYS)
+            try:
+                self.store.recorder.delete_delivery_keys(command.at - KEEP_DELIVERY_KEYS)
+            except UNAVAILABLE as error:
+                log.warning("old delivery keys are kept for now", error=str(error))
 
 
 class _Crashed(StoreUnavailable):
@@ -242,7 +268,7 @@ def _named_streams(command: Any) -> list[str]:
 
 def _refuse_all(jobs: list[_Job], error: Exception) -> None:
     for job in jobs:
-        job.outcome, job.refused = None, error
+        job.outcome, job.refused, job.settled = None, error, True
 
 
 def _tell(batch: list[_Job]) -> None:
@@ -251,7 +277,7 @@ def _tell(batch: list[_Job]) -> None:
     for job in batch:
         loops.setdefault(job.done.get_loop(), []).append(job)
     for loop, jobs in loops.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended, and with it everybody who waited
             loop.call_soon_threadsafe(_resolve, jobs)
 
 
