@@ -140,11 +140,8 @@ class Approval(Aggregate):
             AlreadyDecided: It ended before, by the deadline too.
             NotFromList, OpenItFirst: Not in this manner.
         """
-        refusal = approvers.first_refusal(approvers.RIGHT_TO_DECIDE, self, answer)
-        repeated = refusal is None and self.was_decided_so_by(answer.by, answer.verdict)
-        if refusal is None and not repeated:
-            self.expire(at)
-            refusal = approvers.first_refusal(approvers.MOMENT_AND_MANNER, self, answer)
+        repeated = self.was_decided_so_by(answer.by, answer.verdict)
+        refusal = None if repeated else self._refusal_of(answer, at)
         self.trigger(
             self.Replied,
             at,
@@ -207,6 +204,13 @@ class Approval(Aggregate):
                 problem=delivery.problem,
                 unreachable=delivery.unreachable,
             )
+
+    def _refusal_of(self, answer: Answer, at: datetime) -> errors.Refusal | None:
+        refusal = approvers.first_refusal(approvers.RIGHT_TO_DECIDE, self, answer)
+        if refusal is None:
+            self.expire(at)
+            refusal = approvers.first_refusal(approvers.MOMENT_AND_MANNER, self, answer)
+        return refusal
 
     def _decide(self, answer: Answer, at: datetime) -> None:
         decided = self.Approved if answer.verdict is Verdict.APPROVE else self.Rejected

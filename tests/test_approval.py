@@ -453,6 +453,15 @@ def test_the_same_answer_by_another_person_is_no_repetition() -> None:
     )
 
 
+def test_who_decided_as_super_approver_may_repeat_it_when_no_longer_one() -> None:
+    """It decides nothing, so no right is asked for; to change their mind they would need it."""
+    scenario = given(ask(), super_approvers=["wangwu"]).and_(says("wangwu", APPROVE)).under()
+    scenario.when(says("wangwu", APPROVE, at=after(minutes=2))).then(REPEATED)
+    scenario.when(says("wangwu", REJECT, at=after(minutes=3))).then_refused(
+        errors.NotAnApprover, turned_down("not-an-approver", "wangwu")
+    )
+
+
 def test_a_button_pressed_twice_decides_once() -> None:
     scenario = given(ask(), presses("zhangsan", APPROVE)).when(presses("zhangsan", APPROVE))
     scenario.then(REPEATED)
@@ -561,6 +570,14 @@ def test_another_engine_hears_that_there_is_no_such_approval(before: list[Any]) 
     given(ask(), *before).when(cancels("other")).then_refused(
         errors.UnknownApproval, match=r"^there is no approval 12345_2$"
     )
+
+
+def test_what_another_cancelled_is_not_cancelled_again() -> None:
+    """Whoever may reach it, now or later: only a repetition by the same engine is silent."""
+    approval = given(ask(), cancels()).approval()
+    with pytest.raises(errors.AlreadyDecided, match="12345_2 was cancelled by fta"):
+        approval.cancel("other", "告警已恢复", after(minutes=2))
+    assert not approval.collect_events()
 
 
 def test_an_unknown_approval_is_not_cancelled() -> None:

@@ -152,12 +152,15 @@ class Model:
         me, status = by.lower(), "approved" if verdict == APPROVE else "rejected"
         a["replies"] += 1
         repeated = a["status"] == status and str(a["by"]).lower() == me
+        if repeated:
+            self._touch(a, at)
+            return None
         no = None
         if me == (a["same"]["requested_by"] or "").lower():
             no = "own-request"
         elif me not in a["same"]["approvers"] | self.super_approvers:
             no = "not-an-approver"
-        elif not repeated:
+        else:
             self._expire(a, at)
             if a["status"] != "pending":
                 no = "already-decided"
@@ -166,7 +169,7 @@ class Model:
             elif channel != "web" and self._unread(a, me):
                 no = "open-it-first"
         self._touch(a, at)
-        if no is None and not repeated:
+        if no is None:
             self._end(a, status, by, at)
         return no
 
