@@ -1,5 +1,6 @@
 """Fixtures: a clock in the test's hand, simulated WeCom and service on real sockets."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from adapters.simulator.corp import CorpSettings
 from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
-from tests.service import Clock, Service, start_service
+from tests.service import Clock, Service, Sleep, start_service
 
 StartService = Callable[..., Awaitable[Service]]
 
@@ -43,12 +44,20 @@ async def wecom(clock: Clock) -> AsyncIterator[SimulatedWeCom]:
 
 
 @pytest.fixture
-async def start(tmp_path: Path, clock: Clock, wecom: SimulatedWeCom) -> AsyncIterator[StartService]:
+def sleep() -> Sleep:
+    """How the sender pauses; a module of tests may take it into its own hand."""
+    return asyncio.sleep
+
+
+@pytest.fixture
+async def start(
+    tmp_path: Path, clock: Clock, wecom: SimulatedWeCom, sleep: Sleep
+) -> AsyncIterator[StartService]:
     """Start the service on a real socket and real files; keywords are settings, in lower case."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**settings: str) -> Service:
-            service = await start_service(tmp_path, clock, wecom, settings)
+            service = await start_service(tmp_path, clock, wecom, settings, sleep)
             stack.push_async_callback(service.stop)
             return service
 

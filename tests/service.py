@@ -1,7 +1,7 @@
 """The service under test: real HTTP, real files, a clock in the test's hand."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,8 @@ TOKEN = "token-of-the-engine-fta"
 OTHER_TOKEN = "token-of-another-engine"
 READER_TOKEN = "token-of-the-reader-0"
 WITHIN_S = 10.0
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass
@@ -131,7 +133,11 @@ class Service:
 
 
 async def start_service(
-    folder: Path, clock: Clock, wecom: SimulatedWeCom, settings: Mapping[str, str]
+    folder: Path,
+    clock: Clock,
+    wecom: SimulatedWeCom,
+    settings: Mapping[str, str],
+    sleep: Sleep = asyncio.sleep,
 ) -> Service:
     """Start it on a free port, and have the simulated WeCom verify its callback."""
     corp = wecom.settings
@@ -155,7 +161,7 @@ async def start_service(
     }
     read = read_settings({PREFIX + name.upper(): value for name, value in environment.items()})
     # Sending runs; expiry is driven by the test, so that no timer helps a rule along.
-    app = create_app(read, address, clock, clock.monotonic, expiry=False)
+    app = create_app(read, address, clock, clock.monotonic, expiry=False, sleep=sleep)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     await web.SockSite(runner, listening).start()

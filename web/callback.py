@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 # WeCom gives up after five seconds and sends again (wecom-protocol 1.8).
 WRITER_WITHIN_S = 4.5
-TRY_AGAIN_EVERY_S = 0.1
+TRY_AGAIN_EVERY_S = 0.25
 
 NO_EFFECT = "callback without effect"
 
@@ -51,8 +51,8 @@ async def receive(request: web.Request) -> web.Response:
     4xx to what is not genuine; 200 and nothing else to what is, repeats included; no answer at
     all to what could not be stored, because WeCom repeats that. Source: wecom-protocol 1.6-1.8.
     """
-    received_at = request.app[keys.CLOCK]()
     inner = await _open(request)
+    received_at = request.app[keys.CLOCK]()
     if request.app[keys.SETTINGS].callback_is_public_knowledge:
         log.error(
             "callback ignored: Token or EncodingAESKey is the public default; "
@@ -62,11 +62,15 @@ async def receive(request: web.Request) -> web.Response:
     message = _text_message(request, inner)
     if message is None:
         return web.Response()
-    if not request.app[keys.REPLY_QUOTA].allows(message.from_user, received_at):
+    quota = request.app[keys.REPLY_QUOTA]
+    if not quota.allows(message.from_user, received_at):
         log.warning("reply not kept: more than 60 a minute", member=message.from_user)
         return web.Response()
     command = to_command(message, received_at, request.query["timestamp"])
-    return await _carry_out(request, command)
+    if not await _is_stored(request, command):
+        quota.give_back(message.from_user, received_at)
+        _leave_unanswered(request)
+    return web.Response()
 
 
 async def _open(request: web.Request) -> bytes:
@@ -113,26 +117,31 @@ def _text_message(request: web.Request, inner: bytes) -> TextMessage | None:
     return message
 
 
-async def _carry_out(request: web.Request, command: Reply) -> web.Response:
+async def _is_stored(request: web.Request, command: Reply) -> bool:
+    """Whether it is on disk, whatever it decided; as long as WeCom waits, it is tried again."""
     try:
         async with asyncio.timeout(WRITER_WITHIN_S):
             await _stored(request, command)
-    except (TimeoutError, Overloaded, StoreUnavailable) as error:
-        log.error("callback not stored, left unanswered", why=type(error).__name__)
-        if request.transport is not None:
-            request.transport.abort()
-    return web.Response()
+    except TimeoutError:
+        log.error("callback not stored, left unanswered")
+        return False
+    return True
 
 
 async def _stored(request: web.Request, command: Reply) -> None:
-    """Wait until it is on disk, whatever it decided; while the queue is full, try again."""
-    writer = request.app[keys.WRITER]
     while True:
         try:
-            await writer.execute(command, from_callback=True)
+            await request.app[keys.WRITER].execute(command, from_callback=True)
         except Refusal:
             return  # it is kept, with why; the answer goes out by message
-        except Overloaded:
+        except (Overloaded, StoreUnavailable):
+            # If it was stored after all, the next try is recognised as a repeat.
             await asyncio.sleep(TRY_AGAIN_EVERY_S)
         else:
             return
+
+
+def _leave_unanswered(request: web.Request) -> None:
+    """A closed connection is what WeCom repeats for certain; of statuses its manuals disagree."""
+    if request.transport is not None:
+        request.transport.abort()

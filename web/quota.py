@@ -19,12 +19,18 @@ class ReplyQuota:
     def allows(self, userid: str, at: datetime) -> bool:
         """Whether this message is still to be kept."""
         member, minute = same_person(userid), int(at.timestamp()) // 60
-        known_minute, count = self._counts.pop(member, (minute, 0))
-        count = count + 1 if known_minute == minute else 1
-        self._counts[member] = (minute, count)
+        known_minute, kept = self._counts.pop(member, (minute, 0))
+        kept = kept if known_minute == minute else 0
+        is_kept = kept < KEPT_A_MINUTE
+        self._counts[member] = (minute, kept + is_kept)
         if len(self._counts) > REMEMBERED_MEMBERS:
             self._counts.popitem(last=False)
-        if count > KEPT_A_MINUTE:
-            self.not_kept += 1
-            return False
-        return True
+        self.not_kept += not is_kept
+        return is_kept
+
+    def give_back(self, userid: str, at: datetime) -> None:
+        """It could not be stored; WeCom repeats it, and then it counts."""
+        member, minute = same_person(userid), int(at.timestamp()) // 60
+        known_minute, kept = self._counts.get(member, (minute, 0))
+        if known_minute == minute and kept:
+            self._counts[member] = (minute, kept - 1)

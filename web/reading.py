@@ -14,6 +14,7 @@ from adapters.store.writer import Writer
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.identity import approval_stream
+from domain.inbox import Inbox
 from domain.session import Session, session_stream
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
@@ -93,6 +94,9 @@ class Reading:
 
     async def session(self, session: str) -> Session | None:
         return await self._run(lambda: self._store.load(Session, session_stream(session)))
+
+    async def inbox(self, stream: str) -> Inbox | None:
+        return await self._run(lambda: self._store.load(Inbox, stream))
 
     async def last_position(self) -> int:
         """The position of the last event recorded, by whichever process."""

@@ -22,6 +22,8 @@ PAUSE_AFTER_MISCONFIGURATION_S = 300
 TOKEN_REFUSED = {40014, 42001}
 AGAIN_LATER = {-1, 6000, 45009, 45033}
 MISCONFIGURED = {40001, 40013, 40056, 40057, 43012, 48002, 50001, 50003, 60020, 301002}
+# Wrong for one kind of call: a login from a domain that is not trusted must not stop messages.
+ONE_KIND_OF_CALL = {43012, 48002, 50001}
 NOT_REACHABLE = {40003, 46004, 60011, 60111, 81013}
 
 
@@ -62,6 +64,14 @@ class WeComAccount:
     secret: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Token:
+    """Compared by identity: WeCom may give the same text again, and that is another try."""
+
+    text: str = field(repr=False)
+    renew_at: float
+
+
 class WeComClient:
     """
     Calls to WeCom's API for one application.
@@ -69,6 +79,7 @@ class WeComClient:
     Args:
         monotonic: Seconds that only grow, for the life of the token.
         proxy: Outbound proxy, if any.
+        timeout_s: For one exchange, from the connection to the last byte of the answer.
     """
 
     def __init__(
@@ -78,38 +89,44 @@ class WeComClient:
         account: WeComAccount,
         monotonic: Callable[[], float],
         proxy: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._session = session
         self._api_url = api_url
         self._account = account
         self._monotonic = monotonic
         self._proxy = proxy
-        self._token: str | None = None
-        self._token_ends = 0.0
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._token: _Token | None = None
         self._refreshing = asyncio.Lock()
+        self._fetches = 0
+        self._fetch_failed: str | None = None
         self._paused_until = 0.0
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
 
-    async def send_text(self, userid: str, content: str) -> None:
+    async def send_text(self, userid: str, content: str, *, once: bool) -> None:
         """
-        Send one text to one member; at least once, never twice within half an hour by itself.
+        Send one text to one member.
+
+        Args:
+            once: WeCom leaves out the same text to the same member within half an hour, and says
+                nothing. Right where the text names what it is about, wrong for an answer: who
+                asks the same twice would be answered once.
 
         Raises:
             Unreachable, WeComRefused: Never for this member or message.
             WeComAway, WeComMisconfigured: Not now.
         """
-        answer = await self._call(
-            "message/send",
-            body={
-                "touser": userid,
-                "msgtype": "text",
-                "agentid": self._account.agent_id,
-                "text": {"content": content},
-                "enable_duplicate_check": 1,
-                "duplicate_check_interval": 1800,
-            },
-        )
+        body: dict[str, Any] = {
+            "touser": userid,
+            "msgtype": "text",
+            "agentid": self._account.agent_id,
+            "text": {"content": content},
+        }
+        if once:
+            body |= {"enable_duplicate_check": 1, "duplicate_check_interval": 1800}
+        answer = await self._call("message/send", body=body)
         for field_name, why in (
             (
                 "invaliduser",
@@ -136,35 +153,50 @@ class WeComClient:
     ) -> dict[str, Any]:
         """One call, its token renewed and the call repeated once if the token is refused."""
         token = await self._access_token(refused=None)
-        answer = await self._request(path, {**(query or {}), "access_token": token}, body)
+        answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
         if answer.get("errcode", 0) in TOKEN_REFUSED:
             token = await self._access_token(refused=token)
-            answer = await self._request(path, {**(query or {}), "access_token": token}, body)
+            answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
         self._check(answer)
         self.problem = None
         return answer
 
-    async def _access_token(self, refused: str | None) -> str:
-        """The current token; a new one if it ends soon or is the one that was refused."""
-        async with self._refreshing:  # whoever comes second finds what the first one fetched
+    async def _access_token(self, refused: _Token | None) -> _Token:
+        """
+        The current token; a new one if it ends soon or is the one that was refused.
+
+        One fetch at a time: whoever waits meanwhile has its token, or its failure.
+        """
+        fetches = self._fetches
+        async with self._refreshing:
             if self._paused_until > self._monotonic():
                 raise WeComMisconfigured(0, self.problem or "WeCom refuses this configuration")
-            if self._token is None or self._token == refused or self._is_ending():
-                await self._fetch_token()
-            assert self._token is not None  # noqa: S101  # fetched or raised
+            token = self._token
+            if token is not None and token is not refused and self._monotonic() < token.renew_at:
+                return token
+            if self._fetches != fetches and self._fetch_failed:
+                raise WeComAway(self._fetch_failed)
+            self._token = await self._fetch_token()
             return self._token
 
-    def _is_ending(self) -> bool:
-        return self._monotonic() >= self._token_ends
-
-    async def _fetch_token(self) -> None:
-        answer = await self._request(
-            "gettoken", {"corpid": self._account.corp_id, "corpsecret": self._account.secret}, None
-        )
-        self._check(answer)
-        self._token = str(answer["access_token"])
+    async def _fetch_token(self) -> _Token:
+        self._fetches += 1
+        try:
+            answer = await self._request(
+                "gettoken",
+                {"corpid": self._account.corp_id, "corpsecret": self._account.secret},
+                None,
+            )
+            self._check(answer)
+            if not answer.get("access_token"):
+                raise self._away("gettoken: an answer without a token")
+        except WeComAway as error:
+            self._fetch_failed = str(error)
+            raise
+        self._fetch_failed = None
         lifetime = float(answer.get("expires_in", 7200))
-        self._token_ends = self._monotonic() + max(lifetime - RENEW_BEFORE_S, lifetime / 2)
+        renew_at = self._monotonic() + max(lifetime - RENEW_BEFORE_S, lifetime / 2)
+        return _Token(str(answer["access_token"]), renew_at)
 
     async def _request(self, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
         """
@@ -181,7 +213,7 @@ class WeComClient:
                 data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
                 headers={"Content-Type": "application/json"} if body is not None else None,
                 proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
                 text = await response.text(errors="replace")
@@ -210,7 +242,8 @@ class WeComClient:
             raise WeComAway(detail)
         if code in MISCONFIGURED:
             self.problem = detail
-            self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
+            if code not in ONE_KIND_OF_CALL:
+                self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
             raise WeComMisconfigured(code, detail)
         raise WeComRefused(code, detail)
 
@@ -218,6 +251,6 @@ class WeComClient:
 def _json_object(text: str) -> dict[str, Any] | None:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

@@ -12,6 +12,7 @@ from domain.inbox import Inbox
 SUCCESS = "【故障自愈】审批成功："
 FAILURE = "【故障自愈】审批失败："
 MAX_NAMED = 5  # of what waits, in one answer
+MAX_REASON = 200  # characters; with it an answer stays within the 2048 bytes of a text
 
 ENDED = {
     Status.APPROVED: "同意",
@@ -62,8 +63,10 @@ def answer_on_approval(
     if replied.refusal == "already-decided" and approval.ending is not None:
         told = _how_it_ended(name, approval.ending, show)
         return f"{FAILURE}{told}，本次回复未生效{_later_run(approval, waiting)}"
-    sentence = REFUSALS.get(replied.refusal, REFUSALS["unreadable"])
-    return FAILURE + sentence.format(name=name)
+    sentence, to_type = REFUSALS.get(replied.refusal, REFUSALS["unreadable"])
+    # Only what waits for this very member is worth typing, and theirs to know.
+    suggestion = f"，{to_type}" if to_type and name in waiting else ""
+    return FAILURE + (sentence + suggestion).format(name=name)
 
 
 def answer_to_inbox(received: Inbox.Received, waiting: Sequence[str]) -> str:
@@ -86,15 +89,25 @@ def answer_to_inbox(received: Inbox.Received, waiting: Sequence[str]) -> str:
 
 
 REFUSALS = {
-    "not-an-approver": "您不是 {name} 的审批人，本次回复未生效",
-    "own-request": "{name} 由您发起，不能由您审批，本次回复未生效",
-    "high-risk-needs-its-page": "{name} 为高风险操作，请写明编号（如 TY {name}）或打开详情页审批",
-    "open-it-first": "{name} 的内容未能完整显示，请在待办中查看后再审批",
-    "question": "看起来您在提问，{name} 未作决定，同意请只回复: TY {name}",
-    "hesitation": "看起来您还有疑虑，{name} 未作决定，同意请只回复: TY {name}",
-    "several-ids": "一次只能审批一个编号，{name} 未作决定，同意请只回复: TY {name}",
-    "stale": "您的回复到达时间异常，{name} 未作决定，请重新回复: TY {name} 或 BH {name}",
-    "unreadable": "未能理解您的回复，{name} 未作决定，同意请回复: TY {name}，驳回请回复: BH {name}",
+    # code: what is the case, and what to type
+    "not-an-approver": ("您不是 {name} 的审批人，本次回复未生效", ""),
+    "own-request": ("{name} 由您发起，不能由您审批，本次回复未生效", ""),
+    "high-risk-needs-its-page": (
+        "{name} 为高风险操作，本次回复未生效",
+        "请写明编号（如 TY {name}）或打开详情页审批",
+    ),
+    "open-it-first": ("{name} 的内容未能完整显示，请在待办中查看后再审批", ""),
+    "question": ("看起来您在提问，{name} 未作决定", "同意请只回复: TY {name}"),
+    "hesitation": ("看起来您还有疑虑，{name} 未作决定", "同意请只回复: TY {name}"),
+    "several-ids": ("一次只能审批一个编号，{name} 未作决定", "同意请只回复: TY {name}"),
+    "stale": (
+        "您的回复到达时间异常，{name} 未作决定",
+        "请重新回复: TY {name} 或 BH {name}",
+    ),
+    "unreadable": (
+        "未能理解您的回复，{name} 未作决定",
+        "同意请回复: TY {name}，驳回请回复: BH {name}",
+    ),
 }
 NAMELESS = {
     "needs-id": "请在同意或驳回后写明编号",
@@ -109,15 +122,23 @@ def _how_it_ended(name: str, ending: Ending, show: Callable[[datetime], str]) ->
     at = show(ending.at)
     if ending.status is Status.EXPIRED:
         return f"{name} 已于 {at} 超时"
-    reason = f"（{ending.reason}）" if ending.reason else ""
+    reason = f"（{_shown(ending.reason)}）" if ending.reason else ""
     return f"{name} 已由 {ending.by} 于 {at} 通过{HOW[ending.via]}{ENDED[ending.status]}{reason}"
 
 
 def _later_run(approval: Approval, waiting: Sequence[str]) -> str:
+    """`.` cannot stand in an obj_id, so what follows it is the run."""
     for reply_id in waiting:
-        if reply_id.startswith(f"{approval.requested.obj_id}.") and reply_id != approval.reply_id:
+        obj_id, _, run = reply_id.partition(".")
+        if obj_id == approval.requested.obj_id and int(run or 1) > approval.requested.run:
             return f"；新一次执行仍待审批，同意请回复: TY {reply_id}，驳回请回复: BH {reply_id}"
     return ""
+
+
+def _shown(reason: str) -> str:
+    """Another member's words: cut, and `<` would begin a link (domain/wording.py)."""
+    cut = reason if len(reason) <= MAX_REASON else reason[:MAX_REASON] + "…"
+    return cut.replace("<", "＜")
 
 
 def _list_of(waiting: Sequence[str]) -> str:
