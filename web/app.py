@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,6 +106,7 @@ def create_app(
     clock: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     expiry: bool = True,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> web.Application:
     """
     The service, its parts built and not yet started.
@@ -113,6 +114,7 @@ def create_app(
     Args:
         listening_on: `HOST:PORT`, for links while no public address is set.
         expiry: False leaves out the timer that ends what is overdue; rules do not need it.
+        sleep: How the sender pauses before it tries again.
     """
     store = open_event_store(settings.database)
     installation = store.found(clock())
@@ -152,7 +154,7 @@ def create_app(
     parts = _Parts(store, read_models, runner, writer, reading)
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
-    app.cleanup_ctx.append(lambda app: _in_background(sender_of(app).run))
+    app.cleanup_ctx.append(lambda app: _in_background(sender_of(app, sleep).run))
     if expiry:
         app.cleanup_ctx.append(lambda app: _in_background(expiry_of(app).run))
     app.on_shutdown.append(_let_readers_go)
@@ -261,7 +263,7 @@ async def _in_background(work: Callable[[], Coroutine[None, None, None]]) -> Asy
     await asyncio.gather(task, return_exceptions=True)
 
 
-def sender_of(app: web.Application) -> Sender:
+def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -> Sender:
     """What sends the messages of that service."""
     addresses = app[keys.ADDRESSES]
     return Sender(
@@ -271,6 +273,7 @@ def sender_of(app: web.Application) -> Sender:
         app[keys.CLOCK],
         app[keys.CLOCKFACE],
         addresses.page_of if app[keys.SETTINGS].text_link else None,
+        sleep,
     )
 
 
