@@ -117,6 +117,7 @@ class DurableDatastore(SQLiteDatastore):
         self.pool.close()
         self.pool = pool = _Pool(db_name=db_name, lock_timeout=settings.get("lock_timeout"))
         pool.synchronous = synchronous
+        self.listeners = _listeners.setdefault(Path(db_name).resolve(), _Listeners())
 
 
 class EventRecorder(SQLiteApplicationRecorder):
@@ -151,7 +152,7 @@ class EventRecorder(SQLiteApplicationRecorder):
     ) -> Sequence[int] | None:
         """Store events, and `delivery_keys` with them, then wake every follower of this file."""
         positions = super().insert_events(stored_events, **kwargs)
-        _listeners_of(self.datastore).wake()
+        self.datastore.listeners.wake()
         return positions
 
     def _insert_events(
@@ -269,7 +270,7 @@ class EventSubscription(ListenNotifySubscription[EventRecorder]):
     ) -> None:
         self._stopped = threading.Event()
         super().__init__(recorder, gt=gt, topics=topics)
-        _listeners_of(recorder.datastore).add(self)
+        recorder.datastore.listeners.add(self)
         self._watch_thread = threading.Thread(target=self._watch_other_processes, daemon=True)
         self._watch_thread.start()
 
@@ -331,12 +332,7 @@ class _Listeners:
                 subscription.wake()
 
 
-_listeners: dict[str, _Listeners] = {}
-
-
-def _listeners_of(datastore: SQLiteDatastore) -> _Listeners:
-    name: str = datastore.pool.db_name
-    return _listeners.setdefault(str(Path(name).absolute()), _Listeners())
+_listeners: dict[Path, _Listeners] = {}
 
 
 class Factory(SQLiteFactory):
