@@ -35,9 +35,10 @@ class ApprovalList(Projection):
         if fact.event.originator_version == 1:
             self._add(fact, tables)
         elif isinstance(fact.event, ENDS):
-            tables.execute(
-                "UPDATE approvals SET status = ? WHERE approval_id = ?",
-                [fact.approval.status.value, fact.approval.approval_id],
+            tables.update(
+                self.name,
+                {"approval_id": fact.approval.approval_id},
+                {"status": fact.approval.status.value},
             )
 
     def _add(self, fact: Fact, tables: Tables) -> None:
@@ -45,21 +46,21 @@ class ApprovalList(Projection):
         assert approval is not None  # noqa: S101  # asked by the caller
         asked = approval.requested
         requester = same_person(asked.requested_by) if asked.requested_by is not None else None
-        tables.execute(
-            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                approval.approval_id,
-                approval.reply_id,
-                approval.reply_id.casefold(),
-                fact.position,
-                asked.obj_id,
-                asked.run,
-                asked.engine,
-                requester,
-                asked.biz_id,
-                asked.risk,
-                approval.status.value,
-                milliseconds(asked.timestamp),
-                milliseconds(asked.expires_at),
-            ],
+        tables.insert(
+            self.name,
+            {
+                "approval_id": approval.approval_id,
+                "reply_id": approval.reply_id,
+                "reply_id_folded": approval.reply_id.casefold(),
+                "number": fact.position,
+                "obj_id": asked.obj_id,
+                "run": asked.run,
+                "engine": asked.engine,
+                "requester": requester,
+                "biz_id": asked.biz_id,
+                "risk": asked.risk,
+                "status": approval.status.value,
+                "requested_at": milliseconds(asked.timestamp),
+                "expires_at": milliseconds(asked.expires_at),
+            },
         )

@@ -24,17 +24,17 @@ class AuditTrail(Projection):
 
     def project(self, fact: Fact, tables: Tables) -> None:
         event: Any = fact.event
-        tables.execute(
-            "INSERT INTO audit_trail VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                fact.position,
-                milliseconds(event.timestamp),
-                event.originator_id,
-                event.TOPIC,
-                who(event),
-                getattr(event, "channel", None),
-                getattr(event, "refusal", None),
-            ],
+        tables.insert(
+            self.name,
+            {
+                "position": fact.position,
+                "at": milliseconds(event.timestamp),
+                "stream": event.originator_id,
+                "type": event.TOPIC,
+                "who": who(event),
+                "via": getattr(event, "channel", None),
+                "refusal": getattr(event, "refusal", None),
+            },
         )
 
 

@@ -1,6 +1,7 @@
 """What a read model needs of a database; adapters/store/read_models.py has it on SQLite.
 
-Statements are plain SQL with `?` for values, so that another database can take them too.
+Changes are gathered and written at the end of the transaction, so a projection never reads what
+it writes. Questions are plain SQL with `?` for values, so that another database can take them too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,14 @@ Row = Mapping[str, Any]
 class Tables(Protocol):
     """The tables inside one transaction."""
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement; its rows, if it has any."""
+    def insert(self, table: str, row: Mapping[str, Any]) -> None:
+        """A new row."""
 
-    def execute_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for each of several sets of values."""
+    def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Change the row with that key, if it is there."""
+
+    def delete(self, table: str, key: Mapping[str, Any]) -> None:
+        """Remove the row with that key, if it is there; the key never comes back."""
 
 
 class Database(Protocol):

@@ -15,10 +15,8 @@ class Deadlines(Projection):
     def project(self, fact: Fact, tables: Tables) -> None:
         if fact.approval is None:
             return
+        key = {"reply_id": fact.approval.reply_id}
         if isinstance(fact.event, Approval.Requested):
-            tables.execute(
-                "INSERT INTO deadlines VALUES (?, ?)",
-                [fact.approval.reply_id, milliseconds(fact.event.expires_at)],
-            )
+            tables.insert(self.name, {**key, "expires_at": milliseconds(fact.event.expires_at)})
         elif isinstance(fact.event, ENDS):
-            tables.execute("DELETE FROM deadlines WHERE reply_id = ?", [fact.approval.reply_id])
+            tables.delete(self.name, key)

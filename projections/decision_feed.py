@@ -28,14 +28,15 @@ class DecisionFeed(Projection):
         if not isinstance(fact.event, ENDS) or fact.approval is None:
             return
         kind = event_type(fact.approval.status)
-        tables.execute(
-            "INSERT INTO decision_feed VALUES (?, ?, ?, ?)",
-            [
-                fact.position,
-                fact.approval.requested.engine,
-                kind,
-                json.dumps(cloud_event(fact.position, kind, fact.approval), ensure_ascii=False),
-            ],
+        event = cloud_event(fact.position, kind, fact.approval)
+        tables.insert(
+            self.name,
+            {
+                "position": fact.position,
+                "engine": fact.approval.requested.engine,
+                "type": kind,
+                "cloud_event": json.dumps(event, ensure_ascii=False),
+            },
         )
 
 

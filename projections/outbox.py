@@ -40,33 +40,36 @@ class Outbox(Projection):
         event: Any = fact.event
         if isinstance(event, Approval.Requested):
             for userid in event.asked:
-                _add(tables, fact, f"ask/{same_person(userid)}", userid, None)
+                _add(tables, fact, _ask_of(userid), userid, None)
         elif isinstance(event, DELIVERED):
-            tables.execute(
-                "DELETE FROM outbox WHERE stream = ? AND notice = ?",
-                [event.originator_id, event.notice],
-            )
-        elif isinstance(event, ENDS):
+            _remove(tables, fact, event.notice)
+        elif isinstance(event, ENDS) and fact.approval is not None:
             # Nobody is asked any more about what has ended.
-            tables.execute(
-                "DELETE FROM outbox WHERE stream = ? AND notice LIKE 'ask/%'",
-                [event.originator_id],
-            )
+            for userid in fact.approval.requested.asked:
+                _remove(tables, fact, _ask_of(userid))
         elif isinstance(event, REPLIES) and event.channel in ANSWERED_BY_MESSAGE:
             _add(tables, fact, f"answer/{event.originator_version}", event.by, event)
 
 
+def _ask_of(userid: str) -> str:
+    return f"ask/{same_person(userid)}"
+
+
+def _remove(tables: Tables, fact: Fact, notice: str) -> None:
+    tables.delete(Outbox.name, {"stream": fact.event.originator_id, "notice": notice})
+
+
 def _add(tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | None) -> None:
-    tables.execute(
-        "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            fact.event.originator_id,
-            notice,
-            same_person(userid),
-            userid,
-            fact.position,
-            msgspec.json.encode(payload).decode(),
-        ],
+    tables.insert(
+        Outbox.name,
+        {
+            "stream": fact.event.originator_id,
+            "notice": notice,
+            "member": same_person(userid),
+            "userid": userid,
+            "position": fact.position,
+            "payload": msgspec.json.encode(payload).decode(),
+        },
     )
 
 

@@ -27,28 +27,29 @@ class TodoList(Projection):
             PRIMARY KEY (member, reply_id));
         CREATE INDEX todo_waiting ON todo (member, expires_at) WHERE ended_at IS NULL;
         CREATE INDEX todo_asked ON todo (member, asked_at);
-        CREATE INDEX todo_ended ON todo (member, ended_at);
-        CREATE INDEX todo_by_approval ON todo (reply_id)
+        CREATE INDEX todo_ended ON todo (member, ended_at)
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
         if isinstance(fact.event, Approval.Requested):
             self._ask(fact.event, fact, tables)
         elif isinstance(fact.event, ENDS) and fact.approval is not None:
-            tables.execute(
-                "UPDATE todo SET ended_at = ? WHERE reply_id = ?",
-                [milliseconds(fact.event.timestamp), fact.approval.reply_id],
-            )
+            ended_at = milliseconds(fact.event.timestamp)
+            for userid in fact.approval.requested.asked:
+                key = {"member": same_person(userid), "reply_id": fact.approval.reply_id}
+                tables.update(self.name, key, {"ended_at": ended_at})
 
     def _ask(self, asked: Approval.Requested, fact: Fact, tables: Tables) -> None:
         assert fact.approval is not None  # noqa: S101  # it was requested
-        reply_id = fact.approval.reply_id
         approvers = {same_person(userid) for userid in asked.approvers}
-        at, until = milliseconds(asked.timestamp), milliseconds(asked.expires_at)
-        tables.execute_many(
-            "INSERT INTO todo VALUES (?, ?, ?, ?, ?, ?, NULL)",
-            [
-                [member, reply_id, fact.position, int(member in approvers), at, until]
-                for member in map(same_person, asked.asked)
-            ],
-        )
+        for userid in asked.asked:
+            row = {
+                "member": same_person(userid),
+                "reply_id": fact.approval.reply_id,
+                "number": fact.position,
+                "is_approver": int(same_person(userid) in approvers),
+                "asked_at": milliseconds(asked.timestamp),
+                "expires_at": milliseconds(asked.expires_at),
+                "ended_at": None,
+            }
+            tables.insert(self.name, row)

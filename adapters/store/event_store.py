@@ -41,6 +41,8 @@ class EventStore:
         self._environment = environment
         self.mapper = application.mapper
         self.recorder = application.recorder
+        self.saved_to = 0
+        """The last position that was saved through this instance."""
 
     def another(self) -> "EventStore":
         """The same store through connections of its own."""
@@ -83,12 +85,18 @@ class EventStore:
         """Stored events from after a position on, waited for where they end."""
         return self.recorder.subscribe(gt=position)
 
-    def runs_of(self, obj_id: str) -> Sequence[str]:
-        """Streams of all runs of a node. `.` cannot stand in an obj_id, so the range is exact."""
-        later = self.recorder.select_stream_names(
-            f"{APPROVAL_STREAM}{obj_id}.", f"{APPROVAL_STREAM}{obj_id}/"
-        )
-        return [APPROVAL_STREAM + obj_id, *later]
+    def runs_of(self, obj_ids: Sequence[str]) -> dict[str, list[str]]:
+        """
+        Streams of all runs of some nodes.
+
+        A later run is called `obj_id.RUN`. `.` cannot stand in an obj_id and `/` comes after it,
+        so the range of names is exact.
+        """
+        nodes = {APPROVAL_STREAM + obj_id: [APPROVAL_STREAM + obj_id] for obj_id in obj_ids}
+        later = self.recorder.select_stream_names([(f"{n}.", f"{n}/") for n in nodes])
+        for stream in later:
+            nodes[stream.rpartition(".")[0]].append(stream)
+        return {node.removeprefix(APPROVAL_STREAM): streams for node, streams in nodes.items()}
 
     def last_position(self) -> int:
         """The position of the last event, 0 for an empty store."""
@@ -107,11 +115,13 @@ class EventStore:
             IntegrityError: Another process was first with one of these versions or delivery
                 keys; nothing was stored.
         """
-        recordings = self._application.events.put(events, delivery_keys=list(delivery_keys))
+        stored = [self.mapper.to_stored_event(event) for event in events]
+        positions = self.recorder.insert_events(stored, delivery_keys=list(delivery_keys)) or []
+        self.saved_to = positions[-1] if positions else self.saved_to
         return {
-            str(recording.notification.originator_id): recording.notification.id
-            for recording in recordings
-            if recording.notification.originator_version == 1
+            str(event.originator_id): position
+            for event, position in zip(stored, positions, strict=True)
+            if event.originator_version == 1
         }
 
     def found(self, at: datetime) -> Installation:

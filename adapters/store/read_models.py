@@ -10,31 +10,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eventsourcing.persistence import Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
 from adapters.store.sqlite import DurableDatastore
+from adapters.store.table_changes import TableChanges
 
 APPLICATION = "approvals"
 
 
-class SQLiteTables:
+class SQLiteTables(TableChanges):
     """The tables inside one transaction."""
 
     def __init__(self, cursor: SQLiteCursor) -> None:
-        self.cursor = cursor
+        super().__init__()
+        self._cursor = cursor
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
-        self.cursor.execute(statement, values)
-        return list(self.cursor.fetchall())
+        """Run one statement; its rows, if it has any."""
+        self._cursor.execute(statement, values)
+        return list(self._cursor.fetchall())
 
-    def execute_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
-        self.cursor.executemany(statement, values)
+    def finish(self) -> None:
+        """Write what was gathered."""
+        self.write(self._cursor)
 
 
 class ReadModelDatabase:
     """
-    The read models' tables and positions. Positions are the library's tracking records.
+    The read models' tables and positions. Positions are kept in the library's tracking table.
 
     Args:
         store: Which event store the read models belong to (its feed id).
@@ -45,30 +48,34 @@ class ReadModelDatabase:
 
     def __init__(self, path: Path, store: str, schemas: Mapping[str, str]) -> None:
         self._datastore = DurableDatastore(str(path), synchronous="NORMAL", lock_timeout=10)
-        self._tracking = SQLiteTrackingRecorder(self._datastore)
-        self._tracking.create_table()
+        SQLiteTrackingRecorder(self._datastore).create_table()
         with self.transaction() as tables:
             self._prepare(tables, store, schemas)
 
     @contextmanager
     def transaction(self) -> Iterator[SQLiteTables]:
         with self._datastore.transaction(commit=True) as cursor:
-            yield SQLiteTables(cursor)
+            tables = SQLiteTables(cursor)
+            yield tables
+            tables.finish()
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
         with self._datastore.transaction(commit=False) as cursor:
             return SQLiteTables(cursor).execute(statement, values)
 
     def positions(self, tables: Any, names: Sequence[str]) -> dict[str, int]:
-        return {
-            name: self._tracking._max_tracking_id(_tracked(name), tables.cursor) or 0
-            for name in names
-        }
+        rows = tables.execute("SELECT application_name, notification_id FROM tracking")
+        found = {row["application_name"]: row["notification_id"] for row in rows}
+        return {name: found.get(_tracked(name), 0) for name in names}
 
     def set_positions(self, tables: Any, positions: Mapping[str, int]) -> None:
-        for name, position in positions.items():
-            if position > self.positions(tables, [name])[name]:
-                self._tracking._insert_tracking(tables.cursor, Tracking(_tracked(name), position))
+        marks = ", ".join(["(?, ?)"] * len(positions))
+        tables.execute(
+            f"INSERT INTO tracking VALUES {marks} "  # noqa: S608
+            "ON CONFLICT (application_name) DO UPDATE "
+            "SET notification_id = max(notification_id, excluded.notification_id)",
+            [value for name, at in positions.items() for value in (_tracked(name), at)],
+        )
 
     def reset(self, tables: Any, schemas: Mapping[str, str]) -> None:
         """Empty some projections (names and schemas), so that they begin again."""

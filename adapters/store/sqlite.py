@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
     ListenNotifySubscription,
     Notification,
     OperationalError,
@@ -40,6 +42,8 @@ from eventsourcing.sqlite import (
 
 SCHEMA_VERSION = 1
 DATA_VERSION_POLL_S = 0.1
+CLOSES_WITHIN_S = 15.0
+MAX_VARIABLES = 30_000  # SQLite takes 32,766 in one statement
 
 _CREATE_EVENTS = """
 CREATE TABLE IF NOT EXISTS stored_events (
@@ -101,11 +105,26 @@ class _DurableConnection(SQLiteConnection):
 
 class _Pool(SQLiteConnectionPool):
     synchronous = "FULL"
+    _ending = False
 
     def _create_connection(self) -> SQLiteConnection:
         plain = super()._create_connection()._sqlite_conn
         plain.execute(f"PRAGMA synchronous={self.synchronous}")
         return _DurableConnection(plain, self.max_age)
+
+    def get_connection(
+        self, timeout: float | None = None, *, is_writer: bool | None = None
+    ) -> SQLiteConnection:
+        if self._ending:
+            raise ConnectionPoolClosedError
+        return super().get_connection(timeout, is_writer=is_writer)
+
+    def close(self) -> None:
+        """Close, once what is under way has ended: SQLite crashes the process otherwise."""
+        with self._put_condition:
+            self._ending = True
+            self._put_condition.wait_for(lambda: not self._in_use, CLOSES_WITHIN_S)
+        super().close()
 
 
 class DurableDatastore(SQLiteDatastore):
@@ -167,15 +186,17 @@ class EventRecorder(SQLiteApplicationRecorder):
         last = c.fetchone()
         first = (last[0] if last else 0) + 1
         positions = list(range(first, first + len(stored_events)))
-        c.executemany(
-            "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)",
+        insert_rows(
+            c,
+            "INSERT INTO stored_events",
             [
                 (position, _text(e.originator_id), e.originator_version, e.topic, e.state)
                 for position, e in zip(positions, stored_events, strict=True)
             ],
         )
-        c.executemany(
-            "INSERT INTO delivery_keys VALUES (?, ?, ?)",
+        insert_rows(
+            c,
+            "INSERT INTO delivery_keys",
             [(member, key, _milliseconds(at)) for member, key, at in delivery_keys],
         )
         return positions
@@ -190,58 +211,48 @@ class EventRecorder(SQLiteApplicationRecorder):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         first = 0 if start is None else start if inclusive_of_start else start + 1
-        statement = "SELECT * FROM stored_events WHERE position >= ?"
-        params: list[Any] = [first]
+        condition, values = "position >= ?", list[Any]([first])
         if stop is not None:
-            statement += " AND position <= ?"
-            params.append(stop)
+            condition += " AND position <= ?"
+            values.append(stop)
         if topics:
-            statement += f" AND topic IN ({_marks(topics)})"
-            params.extend(topics)
-        with self.datastore.transaction(commit=False) as c:
-            c.execute(f"{statement} ORDER BY position LIMIT ?", [*params, limit])
-            return [self._notification(row) for row in c.fetchall()]
+            condition += f" AND topic IN ({_marks(topics)})"
+            values.extend(topics)
+        return self._notifications(f"{condition} ORDER BY position LIMIT ?", [*values, limit])
 
     def _max_notification_id(self, c: SQLiteCursor) -> Any:
         c.execute("SELECT MAX(position) FROM stored_events")
         return c.fetchone()[0]
 
     def select_streams(self, streams: Sequence[str]) -> Sequence[Notification]:
-        """All events of several streams in one query, by stream and version."""
-        found: list[Notification] = []
-        with self.datastore.transaction(commit=False) as c:
-            for begin in range(0, len(streams), 500):  # SQLite's limit on variables
-                some = streams[begin : begin + 500]
-                c.execute(
-                    f"SELECT * FROM stored_events WHERE originator_id IN ({_marks(some)}) "  # noqa: S608
-                    "ORDER BY originator_id, originator_version",
-                    list(some),
-                )
-                found.extend(self._notification(row) for row in c.fetchall())
+        """All events of several streams, by position, which within a stream is by version."""
+        if not streams:
+            return []
+        return self._notifications(f"originator_id IN ({_marks(streams)})", streams)
+
+    def select_stream_names(self, ranges: Sequence[tuple[str, str]]) -> Sequence[str]:
+        """Names of the streams in any of these ranges, from the first, not including the last."""
+        if not ranges:
+            return []
+        found: list[str] = self._read_json(
+            f"WITH wanted (first, before) AS (VALUES {_rows(ranges)}) "  # noqa: S608
+            "SELECT json_group_array(originator_id) FROM wanted JOIN stored_events "
+            "ON originator_id >= first AND originator_id < before AND originator_version = 1",
+            [value for one in ranges for value in one],
+        )
         return found
 
-    def select_stream_names(self, first: str, before: str) -> Sequence[str]:
-        """Names of the streams from `first` up to, not including, `before`, in order of bytes."""
-        with self.datastore.transaction(commit=False) as c:
-            c.execute(
-                "SELECT originator_id FROM stored_events WHERE originator_version = 1 "
-                "AND originator_id >= ? AND originator_id < ? ORDER BY originator_id",
-                [first, before],
-            )
-            return [row[0] for row in c.fetchall()]
-
-    def select_delivery_keys(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    def select_delivery_keys(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which of these (member, key) have come before."""
-        known = set()
-        with self.datastore.transaction(commit=False) as c:
-            for member, key in keys:
-                c.execute(
-                    "SELECT 1 FROM delivery_keys WHERE member = ? AND delivery_key = ?",
-                    [member, key],
-                )
-                if c.fetchone():
-                    known.add((member, key))
-        return known
+        if not keys:
+            return set()
+        found: list[list[str]] = self._read_json(
+            f"WITH wanted (m, k) AS (VALUES {_rows(keys)}) "  # noqa: S608
+            "SELECT json_group_array(json_array(m, k)) FROM wanted JOIN delivery_keys "
+            "ON member = m AND delivery_key = k",
+            [value for key in keys for value in key],
+        )
+        return {(member, key) for member, key in found}
 
     def delete_delivery_keys(self, before: datetime) -> None:
         """Forget the keys of messages received before then; no event is touched."""
@@ -252,14 +263,38 @@ class EventRecorder(SQLiteApplicationRecorder):
         """Follow the sequence from after position `gt`, blocking where it ends for now."""
         return EventSubscription(self, gt=gt, topics=topics)
 
-    def _notification(self, row: sqlite3.Row) -> Notification:
-        return Notification(
-            id=row["position"],
-            originator_id=self.convert_originator_id(row["originator_id"]),
-            originator_version=row["originator_version"],
-            topic=row["topic"],
-            state=row["state"],
-        )
+    def _notifications(self, condition: str, values: Sequence[Any]) -> list[Notification]:
+        one = "json_array(position, originator_id, originator_version, topic, hex(state))"
+        wanted = f"SELECT * FROM stored_events WHERE {condition}"  # noqa: S608  # ours
+        statement = f"SELECT json_group_array({one}) FROM ({wanted})"  # noqa: S608
+        rows: list[tuple[int, str, int, str, str]] = self._read_json(statement, values)
+        found = [
+            Notification(
+                id=position,
+                originator_id=self.convert_originator_id(originator_id),
+                originator_version=version,
+                topic=topic,
+                state=bytes.fromhex(state),
+            )
+            for position, originator_id, version, topic, state in rows
+        ]
+        return sorted(found, key=lambda notification: notification.id)
+
+    def _read_json(self, statement: str, values: Sequence[Any]) -> Any:
+        """
+        One statement that answers one JSON array.
+
+        sqlite3 lets other threads run at every row it fetches, and takes up to a switch interval
+        to get on again while they are busy: many rows in one answer are many times as fast.
+        """
+        with self.datastore.get_connection(commit=False) as connection:
+            cursor = connection.cursor()
+            with cursor:
+                try:
+                    cursor.execute(statement, values)
+                    return msgspec.json.decode(cursor.fetchone()[0])
+                except sqlite3.Error as error:
+                    raise OperationalError(error) from error
 
 
 class EventSubscription(ListenNotifySubscription[EventRecorder]):
@@ -354,6 +389,20 @@ class Factory(SQLiteFactory):
 
 def _text(originator_id: UUID | str) -> str:
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id
+
+
+def insert_rows(cursor: SQLiteCursor, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Many rows by few statements, for the reason given in `_read_json`."""
+    if not rows:
+        return
+    at_once = MAX_VARIABLES // len(rows[0])
+    for begin in range(0, len(rows), at_once):
+        some = rows[begin : begin + at_once]
+        cursor.execute(f"{insert} VALUES {_rows(some)}", [value for row in some for value in row])
+
+
+def _rows(rows: Sequence[Sequence[object]]) -> str:
+    return ",".join([f"({_marks(rows[0])})"] * len(rows))
 
 
 def _marks(values: Sequence[object]) -> str:

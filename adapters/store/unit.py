@@ -8,12 +8,21 @@ from adapters.store.event_store import EventStore
 from adapters.store.sqlite import DeliveryKey
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.commands import Command, Reply, RequestApproval, RequestNextRun
 from domain.handling import Directory
-from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
+from domain.identity import (
+    APPROVAL_STREAM,
+    approval_stream,
+    inbox_stream,
+    reply_id,
+    same_person,
+)
 from domain.inbox import Inbox
 from domain.session import Session, session_stream
 
 T = TypeVar("T", bound=Aggregate)
+
+ASKING = (RequestApproval, RequestNextRun)
 
 
 class NeedsDirectory(Exception):
@@ -37,21 +46,28 @@ class UnitOfWork:
         self._store = store
         self._directory = directory
         self._aggregates: dict[str, Aggregate | None] = {}
+        self._runs: dict[str, list[str]] = {}
+        self._known_deliveries: dict[tuple[str, str], bool] = {}
         self._delivery_keys: dict[tuple[str, str], datetime] = {}
         self._received_at: datetime | None = None
 
-    def prefetch(self, streams: Sequence[str]) -> None:
-        """Load in one query what the commands name."""
-        wanted = [stream for stream in dict.fromkeys(streams) if stream not in self._aggregates]
-        found = self._store.load_all(Approval, wanted)
-        for stream in wanted:
-            self._aggregates[stream] = found.get(stream)
+    def prefetch(self, commands: Sequence[Command]) -> None:
+        """Load in a few queries what the commands name; the rest is loaded when it is asked for."""
+        nodes = dict.fromkeys(c.obj_id for c in commands if isinstance(c, ASKING))
+        self._runs = self._store.runs_of(list(nodes)) if nodes else {}
+        streams = [s for c in commands for s in _named_streams(c)]
+        streams += [stream for runs in self._runs.values() for stream in runs]
+        found = self._store.load_all(Approval, list(dict.fromkeys(streams)))
+        self._aggregates = {stream: found.get(stream) for stream in streams}
+        keys = [_delivery(c.by, c.delivery_key) for c in commands if isinstance(c, Reply)]
+        known = self._store.recorder.select_delivery_keys(list(dict.fromkeys(keys)))
+        self._known_deliveries = {key: key in known for key in keys}
 
     def approval(self, reply_id: str) -> Approval | None:
         return self._get(Approval, approval_stream(reply_id))
 
     def runs(self, obj_id: str) -> list[Approval]:
-        stored = self._store.runs_of(obj_id)
+        stored = self._runs.get(obj_id) or self._store.runs_of([obj_id])[obj_id]
         fresh = [s for s in self._aggregates if s.startswith(approval_stream(obj_id) + ".")]
         found = (self._get(Approval, stream) for stream in {*stored, *fresh})
         return sorted((run for run in found if run), key=lambda run: run.requested.run)
@@ -77,8 +93,8 @@ class UnitOfWork:
         self._aggregates[aggregate.id] = aggregate
 
     def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:
-        key = (same_person(userid), delivery_key)
-        if key in self._delivery_keys or self._store.recorder.select_delivery_keys([key]):
+        key = _delivery(userid, delivery_key)
+        if key in self._delivery_keys or self._is_known(key):
             return True
         assert self._received_at is not None  # noqa: S101  # begin() was called
         self._delivery_keys[key] = self._received_at
@@ -112,9 +128,28 @@ class UnitOfWork:
             if aggregate is not None:
                 aggregate.number = position
 
+    def _is_known(self, key: tuple[str, str]) -> bool:
+        if key not in self._known_deliveries:
+            self._known_deliveries[key] = key in self._store.recorder.select_delivery_keys([key])
+        return self._known_deliveries[key]
+
     def _get(self, kind: type[T], stream: str) -> T | None:
         if stream not in self._aggregates:
             self._aggregates[stream] = self._store.load(kind, stream)
         aggregate = self._aggregates[stream]
         assert aggregate is None or isinstance(aggregate, kind)  # noqa: S101  # names say the kind
         return aggregate
+
+
+def _named_streams(command: Command) -> list[str]:
+    if isinstance(command, RequestApproval):
+        return [approval_stream(reply_id(command.obj_id, command.run))]
+    name = getattr(command, "reply_id", None)
+    if name is not None:
+        return [approval_stream(name)]
+    stream = getattr(command, "stream", "")
+    return [stream] if stream.startswith(APPROVAL_STREAM) else []
+
+
+def _delivery(userid: str, delivery_key: str) -> tuple[str, str]:
+    return same_person(userid), delivery_key

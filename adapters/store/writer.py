@@ -22,7 +22,6 @@ from adapters.store.unit import NeedsDirectory, UnitOfWork
 from domain.commands import Command
 from domain.errors import Refusal
 from domain.handling import HANDLERS, Directory
-from domain.identity import approval_stream, reply_id
 
 MAX_BATCH = 200
 # Room kept for callbacks when engines and pages have filled the queue.
@@ -196,7 +195,7 @@ class Writer:
         unit = UnitOfWork(
             self.store, self.super_approvers(), self._directory if directory else None
         )
-        unit.prefetch([stream for job in jobs for stream in _named_streams(job.command)])
+        unit.prefetch([job.command for job in jobs])
         deferred: list[_Job] = []
         carried_out: list[_Job] = []
         for job in jobs:
@@ -231,7 +230,7 @@ class Writer:
         events, delivery_keys = unit.collect()
         if events or delivery_keys:
             unit.number(self.store.save(events, delivery_keys))
-            self.last_position = self.store.last_position()
+            self.last_position = self.store.saved_to or self.last_position
             self.figures.commits += 1
             self.figures.events += len(events)
         self.figures.commands += commands
@@ -254,16 +253,6 @@ class Writer:
 
 class _Crashed(StoreUnavailable):
     """The command met a bug of ours: nothing of it was stored."""
-
-
-def _named_streams(command: Any) -> list[str]:
-    name = getattr(command, "reply_id", None)
-    if name is not None:
-        return [approval_stream(name)]
-    if hasattr(command, "run"):
-        return [approval_stream(reply_id(command.obj_id, command.run))]
-    stream = getattr(command, "stream", "")
-    return [stream] if stream.startswith("approval-") else []
 
 
 def _refuse_all(jobs: list[_Job], error: Exception) -> None:
