@@ -356,8 +356,9 @@ def test_userids_are_compared_without_case_and_recorded_as_wecom_spelled_them() 
     )
 
 
-def test_a_super_approver_decides_as_one() -> None:
-    given(ask()).under("WangWu").when(says("wangwu", APPROVE)).then(
+@pytest.mark.parametrize("answers", [says, presses])
+def test_a_super_approver_decides_as_one(answers: Any) -> None:
+    given(ask()).under("WangWu").when(answers("wangwu", APPROVE)).then(
         REPLIED, event(Approval.Approved, by="wangwu", capacity="super-approver")
     )
 
