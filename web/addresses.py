@@ -1,9 +1,14 @@
 """The public addresses of this service: from the settings, never from a request's headers."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from yarl import URL
 
 from web.settings import Settings
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # turned into loopback here
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +17,13 @@ class Addresses:
 
     app_url: str
     prefix: str
+    own_url: str
+    """The address that this process listens on, for who opens it on the same machine."""
 
-    @property
-    def origin(self) -> str:
-        """What `Origin` must be on our own forms."""
-        parts = urlsplit(self.app_url)
-        return f"{parts.scheme}://{parts.netloc}"
+    def is_ours(self, origin: str) -> bool:
+        """Whether an `Origin` is that of our own pages; `null` never is."""
+        own = [self.own_url] if URL(self.own_url).host in LOOPBACK else []
+        return origin in [origin_of(url) for url in (self.app_url, *own)]
 
     @property
     def is_https(self) -> bool:
@@ -42,5 +48,15 @@ class Addresses:
 
 def public_addresses(settings: Settings, listening_on: str) -> Addresses:
     """By `APP_URL`; without one, the address that this process listens on."""
-    own = f"http://{listening_on}{settings.url_prefix}/wechat/"
-    return Addresses(settings.app_url or own, settings.url_prefix)
+    host, _, port = listening_on.rpartition(":")
+    host = host.strip("[]")
+    own = URL.build(scheme="http", host=ANY_ADDRESS.get(host, host), port=int(port))
+    own_url = f"{own.origin()}{settings.url_prefix}/wechat/"
+    return Addresses(settings.app_url or own_url, settings.url_prefix, own_url)
+
+
+def origin_of(url: str) -> str:
+    """As a browser writes it: lower case, no port where it is the scheme's own."""
+    origin = URL(url).origin()
+    port = None if origin.port == DEFAULT_PORTS.get(origin.scheme) else origin.port
+    return str(origin.with_port(port))

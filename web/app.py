@@ -25,7 +25,7 @@ from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
 from projections.directory import Directory
 from projections.runner import ALL, ProjectionRunner
-from web import api, callback, health, keys, login, todo
+from web import api, callback, decision, detail, health, keys, login, todo
 from web.addresses import public_addresses
 from web.background import Expiry
 from web.engines import Engines
@@ -38,10 +38,10 @@ from web.quota import ReplyQuota
 from web.reading import Progress, Reading
 from web.sending import Sender
 from web.settings import Settings, decoded_key
+from web.static_files import add_static_files
 
 MAX_BODY_BYTES = 256 * 1024
 DIRECTORY_WITHIN_S = 2.0
-STATIC = Path(__file__).parent / "static"
 
 
 def utc_now() -> datetime:
@@ -183,6 +183,8 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (callback.routes, prefix),
         (login.routes, prefix),
         (todo.routes, prefix),
+        (detail.routes, prefix),
+        (decision.routes, prefix),
         (api.routes, f"{prefix}/api/v1"),
     ):
         for route in _definitions(parts):
@@ -190,7 +192,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
     _add(app, "POST", f"{prefix}/wechat/create_approve/", create_approve)
     _add(app, "GET", "/healthz", health.healthz)
     _add(app, "GET", "/readyz", health.readyz)
-    app.router.add_static(settings.static_path, STATIC)
+    add_static_files(app, settings.static_path)
 
 
 def _definitions(routes: web.RouteTableDef) -> Iterable[web.RouteDef]:

@@ -1,38 +1,64 @@
 """What every page has in common: templates, headers, and pages that say what happened."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-MESSAGES: dict[str, tuple[str, str]] = {
-    "unknown": (
+from web.static_files import version_of
+
+
+class Message(NamedTuple):
+    """What happened, what to do, and the words on the button that does it, if one helps."""
+
+    title: str
+    text: str
+    button: str | None = "打开待办"
+
+
+MESSAGES = {
+    "unknown": Message(
         "没有找到",
         "没有这个页面或审批单，或者您没有查看它的权限。请从企业微信的审批列表进入。",
     ),
-    "busy": ("系统繁忙", "刚才的操作没有处理，请稍候再试一次。"),
-    "internal": ("出错了", "系统内部错误，已记录。请先在待办中查看结果，再决定是否重试。"),
-    "form-expired": (
+    "busy": Message("系统繁忙", "刚才的操作没有处理，请稍候再试一次。"),
+    "internal": Message("出错了", "系统内部错误，已记录。请先在待办中查看结果，再决定是否重试。"),
+    "form-expired": Message(
         "页面已失效",
         "这个页面已过期或不是本系统的页面，没有作任何决定。请重新打开后再操作。",
+        "重新打开",
     ),
-    "bad-form": ("未作决定", "没有看懂这个操作，没有作任何决定。请返回后重试。"),
-    "login-needed": (
-        "请重新登录",
-        "您的登录已失效，没有作任何决定。请从企业微信的审批列表重新进入。",
+    "bad-form": Message("未作决定", "没有看懂这个操作，没有作任何决定。请返回后重试。", "重新打开"),
+    "reason-too-long": Message(
+        "未作决定", "审批意见最多 500 个字，没有作任何决定。请返回后缩短再提交。", "重新打开"
     ),
-    "stranger": ("没有权限", "您不是本企业的成员，不能使用审批。"),
-    "login-expired": ("登录链接已失效", "登录链接只能使用一次。请从企业微信的审批列表重新进入。"),
-    "wecom-away": ("暂时无法登录", "企业微信没有应答，请稍候再试，或直接在应用中回复消息审批。"),
-    "wecom-unconfigured": (
-        "尚未配置企业微信",
-        "请管理员先配置企业微信的 CorpID、Secret 和 AgentId。",
+    "login-needed": Message(
+        "请重新登录", "您的登录已失效，没有作任何决定。请重新登录后再操作。", "重新登录"
     ),
-    "already-decided": ("已有结论", "这个审批单已经结束，您的操作没有生效。"),
-    "own-request": ("不能审批", "这个操作由您发起，不能由您审批。"),
-    "high-risk-needs-its-page": ("请先查看", "高风险操作请打开详情页查看后再审批。"),
+    "stranger": Message("没有权限", "您不是本企业的成员，不能使用审批。", None),
+    "login-expired": Message(
+        "登录没有完成", "登录链接只能使用一次，而且只在打开它的浏览器中有效。", "重新登录"
+    ),
+    "login-refused": Message("没有登录", "您在企业微信中取消了登录。", "重新登录"),
+    "wecom-away": Message(
+        "暂时无法登录",
+        "企业微信没有应答，请稍候再试，或直接在应用中回复消息审批。",
+        "再试一次",
+    ),
+    "wecom-unconfigured": Message(
+        "尚未配置企业微信", "请管理员先配置企业微信的 CorpID、Secret 和 AgentId。", None
+    ),
+    "already-decided": Message("已有结论", "这个审批单已经结束，您的操作没有生效。", "查看"),
+    "own-request": Message("不能审批", "这个操作由您发起，不能由您审批，没有作任何决定。"),
+    "high-risk-needs-its-page": Message(
+        "请先查看", "高风险操作请打开详情页查看后再审批，没有作任何决定。", "查看后审批"
+    ),
+    "http-403": Message("没有权限", "不能打开这个地址。"),
+    "http-405": Message("不能这样打开", "这个地址不是页面，没有作任何决定。"),
+    "http-413": Message("未作决定", "提交的内容太长，没有作任何决定。"),
+    "http-400": Message("没有看懂", "没有看懂这个请求，什么也没有发生。"),
 }
 
 # What of an error's own headers says something to a browser.
@@ -41,7 +67,7 @@ KEPT_HEADERS = ("Allow", "Retry-After")
 # No scripts, no styles but our own, nothing framed, no form sent elsewhere.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src {static}; img-src 'self' data:; form-action 'self'; "
+        "default-src 'none'; style-src {static}; img-src {static}; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",
@@ -54,9 +80,19 @@ SECURITY_HEADERS = {
 def set_up_templates(app: web.Application, static_url: str, prefix: str) -> None:
     """Templates of this package; everything that they show is escaped."""
     environment = aiohttp_jinja2.setup(
-        app, loader=jinja2.PackageLoader("web"), autoescape=True, undefined=jinja2.StrictUndefined
+        app,
+        loader=jinja2.PackageLoader("web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.globals.update(static_url=static_url, prefix=prefix)
+    environment.globals.update(
+        static_url=static_url,
+        prefix=prefix,
+        style=f"{static_url}style.css?v={version_of('style.css')}",
+        icon=f"{static_url}icon.svg?v={version_of('icon.svg')}",
+    )
 
 
 def render(
@@ -78,18 +114,32 @@ def render_message(
     code: str,
     status: int,
     headers: Mapping[str, str] | None = None,
-    **more: Any,
+    link: str | None = None,
 ) -> web.Response:
-    """A page that says what happened and what to do."""
-    title, text = MESSAGES.get(code, MESSAGES["bad-form"])
+    """
+    A page that says what happened and what to do.
+
+    Args:
+        link: Where its button leads; None: to the list.
+    """
+    message = MESSAGES.get(code, MESSAGES["bad-form"])
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
-    context = {"title": title, "text": text, **more}
+    context = {"message": message, "link": link}
     return render(request, "message.html", context, status, kept)
 
 
+def redirect(request: web.Request, location: str, status: int = 303) -> web.Response:
+    """To an address that is percent-encoded already and stays as it is."""
+    response = web.Response(status=status)
+    response.headers.update(_security_headers(request))
+    # Set by hand: HTTPFound would change the encoding, which WeCom documents to the letter.
+    response.headers["Location"] = location
+    return response
+
+
 def _security_headers(request: web.Request) -> dict[str, str]:
-    static = aiohttp_jinja2.get_env(request.app).globals["static_url"]
-    source = "'self'" if str(static).startswith("/") else str(static)
+    static = str(aiohttp_jinja2.get_env(request.app).globals["static_url"])
+    source = "'self'" if static.startswith("/") else static
     return {
         name: value.format(static=source) if "{static}" in value else value
         for name, value in SECURITY_HEADERS.items()

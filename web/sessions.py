@@ -11,6 +11,7 @@ from domain.approval import Approval
 from domain.commands import OpenSession
 from domain.identity import same_person
 from web import keys
+from web.pages import redirect
 
 COOKIE = "fta_session"
 LIFETIME = timedelta(hours=12)
@@ -71,12 +72,22 @@ def set_cookie(
     )
 
 
-def login_first(request: web.Request) -> web.HTTPSeeOther:
-    """To the login, and back here afterwards."""
-    return web.HTTPSeeOther(
-        f"{request.app[keys.ADDRESSES].cookie_path.rstrip('/')}/wechat/accounts/login/"
-        f"?next={quote(request.path, safe='')}"
+def forget_cookie(request: web.Request, response: web.Response, name: str) -> None:
+    """Browsers drop a `__Secure-` cookie only if told so with Secure."""
+    addresses = request.app[keys.ADDRESSES]
+    response.del_cookie(
+        addresses.cookie(name),
+        path=addresses.cookie_path,
+        httponly=True,
+        samesite="Lax",
+        secure=addresses.is_https,
     )
+
+
+def login_first(request: web.Request) -> web.Response:
+    """To the login, and back here afterwards."""
+    prefix = request.app[keys.ADDRESSES].prefix
+    return redirect(request, f"{prefix}/wechat/accounts/login/?next={quote(request.path, safe='')}")
 
 
 def may_decide(request: web.Request, approval: Approval, member: str) -> bool:

@@ -1,11 +1,16 @@
-"""Every event of an approval in words, for people."""
+"""Every event of an approval in words, for people; and how it ended."""
 
+import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from adapters.wecom.messages import ENDED, HOW
 from domain.aggregate import Event
 from domain.approval import Approval
-from domain.decision import Channel
+from domain.decision import Capacity, Channel, Ending, Status
+from domain.identity import same_person
+from domain.text import one_line
 
 REFUSED = {
     "not-an-approver": "不是审批人",
@@ -19,12 +24,45 @@ REFUSED = {
     "stale": "到达时间异常",
     "unreadable": "未能理解",
 }
+# The contract fixes these words, because engines read them.
+SUPERSEDED = re.compile(r"superseded by run (\d+)")
 VERDICT = {"approve": "同意", "reject": "驳回", None: "回复"}
 
 
 def in_words(event: Event) -> str:
     """One event in one line."""
     return WORDS[type(event)](event)
+
+
+def how_it_ended(approval: Approval, member: str, show: Callable[[datetime], str]) -> str | None:
+    """
+    Who ended it, when and how, in one line without the reason; None while it is pending.
+
+    Args:
+        member: Who reads this, and is told what they did themselves as such.
+    """
+    ending = approval.ending
+    if ending is None:
+        return None
+    if ending.status is Status.EXPIRED or ending.by is None:
+        return f"{show(ending.at)} 到期，无人作出决定"
+    who = _who(ending, member)
+    how = f"通过{HOW[ending.via]}" if ending.via in HOW else ""
+    return f"{who} 于 {show(ending.at)} {how}{ENDED[ending.status]}"
+
+
+def _who(ending: Ending, member: str) -> str:
+    is_a_person = ending.via is not Channel.API  # an engine may bear the name of a member
+    if is_a_person and same_person(ending.by or "") == same_person(member):
+        return "您"
+    as_what = "（审批管理员）" if ending.capacity is Capacity.SUPER_APPROVER else ""
+    return f"{ending.by}{as_what}"
+
+
+def why(reason: str | None) -> str:
+    """The reason on one line, and in the reader's language where it is one of ours."""
+    superseded = SUPERSEDED.fullmatch(reason or "")
+    return f"已由第 {superseded[1]} 次执行取代" if superseded else one_line(reason or "")
 
 
 def _requested(event: Any) -> str:
@@ -38,7 +76,7 @@ def _notified(event: Any) -> str:
 
 def _not_notified(event: Any) -> str:
     what = "无法送达" if event.unreachable else "发送失败"
-    return f"{what} {event.to}: {event.problem}"
+    return f"{what} {event.to}: {one_line(event.problem)}"
 
 
 def _opened(event: Any) -> str:
@@ -49,7 +87,7 @@ def _replied(event: Any) -> str:
     how = HOW[Channel(event.channel)]
     said = f"{event.by} 通过{how}{VERDICT[event.verdict]}"
     if event.channel == Channel.TEXT.value:
-        said += f": “{event.words}”"
+        said += f": “{one_line(event.words)}”"
     if event.repeated:
         return f"{said}（重复，不变）"
     return (
@@ -60,7 +98,7 @@ def _replied(event: Any) -> str:
 def _decided(event: Any) -> str:
     ended = ENDED["approved"] if isinstance(event, Approval.Approved) else ENDED["rejected"]  # type: ignore[index]  # a StrEnum equals its value
     capacity = "审批管理员" if event.capacity == "super-approver" else "审批人"
-    reason = f"，原因: {event.reason}" if event.reason else ""
+    reason = f"，意见: {why(event.reason)}" if event.reason else ""
     return f"已{ended}，由 {event.by}（{capacity}）决定{reason}"
 
 
@@ -69,7 +107,7 @@ def _expired(event: Any) -> str:
 
 
 def _cancelled(event: Any) -> str:
-    return f"{event.by} 撤销了审批，原因: {event.reason}"
+    return f"{event.by} 撤销了审批，原因: {why(event.reason)}"
 
 
 WORDS = {

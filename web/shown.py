@@ -1,0 +1,100 @@
+"""One approval as the list and its own page show it: words, times, the token of its form."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from domain.approval import Approval
+from domain.decision import Kind, Risk, Status
+from web import keys
+from web.sessions import may_decide, session_hash
+
+LIST, PAGE = "list", "page"
+VIEWS = (LIST, PAGE)
+FACTS_IN_LIST = 4
+BUSINESS = "业务"
+RISK = {Risk.LOW: "低风险", Risk.MEDIUM: "中风险", Risk.HIGH: "高风险"}
+KIND = {Kind.SOLUTION: "自愈套餐", Kind.CONVERGENCE: "异常防御"}
+STATUS = {
+    Status.PENDING: "待审批",
+    Status.APPROVED: "已同意",
+    Status.REJECTED: "已驳回",
+    Status.EXPIRED: "已超时",
+    Status.CANCELLED: "已撤销",
+    Status.REVOKED: "已撤销同意",
+}
+
+
+def shown(
+    request: web.Request, approval: Approval, member: str, view: str, now: datetime
+) -> dict[str, Any]:
+    """
+    What the templates need of an approval.
+
+    Args:
+        view: Where the form stands, LIST or PAGE; its token fits no other place.
+    """
+    asked, status = approval.requested, status_at(approval, now)
+    return {
+        "id": approval.approval_id,
+        "path": path_of(request, approval.approval_id),
+        "reply_id": approval.reply_id,
+        "run": asked.run,
+        "message": asked.message,
+        "risk": approval.risk.value,
+        "risk_words": RISK[approval.risk],
+        "kind_words": KIND[approval.kind],
+        "from_whom": asked.details.get(BUSINESS) or asked.biz_id or asked.engine,
+        "facts": _facts(asked.details),
+        "left": in_words(approval.expires_at - now),
+        "until": request.app[keys.CLOCKFACE].show(approval.expires_at, now),
+        "zone": request.app[keys.SETTINGS].time_zone,
+        "status": status.value,
+        "status_words": STATUS[status],
+        "may_decide": status is Status.PENDING and may_decide(request, approval, member),
+        "open_first": view == LIST and approval.risk is Risk.HIGH,
+        "view": view,
+        "token": form_token(request, approval, view),
+    }
+
+
+def path_of(request: web.Request, approval_id: str) -> str:
+    """The page of an approval, on this site."""
+    return f"{request.app[keys.ADDRESSES].prefix}/wechat/a/{approval_id}/"
+
+
+def status_at(approval: Approval, now: datetime) -> Status:
+    """Overdue is expired, whether or not the clock has recorded it yet."""
+    overdue = approval.ending is None and now >= approval.expires_at
+    return Status.EXPIRED if overdue else approval.status
+
+
+def form_token(request: web.Request, approval: Approval, view: str) -> str:
+    """For a form of this session, about this approval, in this place, and for nothing else."""
+    return request.app[keys.FORM_TOKENS].make(
+        "decide", session_hash(request), approval.approval_id, view
+    )
+
+
+def is_our_form(request: web.Request, approval: Approval, form: dict[str, str]) -> bool:
+    """Whether the form was made by `form_token`, for whom and where it says."""
+    view = form.get("view", "")
+    return view in VIEWS and request.app[keys.FORM_TOKENS].fits(
+        form.get("token", ""), "decide", session_hash(request), approval.approval_id, view
+    )
+
+
+def in_words(left: timedelta) -> str:
+    """How long, as one says it: never more than there is."""
+    seconds = max(int(left.total_seconds()), 0)
+    if seconds < 120:
+        return f"{seconds} 秒"
+    if seconds < 7200:
+        return f"{seconds // 60} 分钟"
+    return f"{seconds // 3600} 小时" if seconds < 172_800 else f"{seconds // 86_400} 天"
+
+
+def _facts(details: dict[str, str]) -> list[str]:
+    """The first details in short; the page has all of them, with their names."""
+    return [value for name, value in details.items() if name != BUSINESS and value][:FACTS_IN_LIST]

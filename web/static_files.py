@@ -1,0 +1,30 @@
+"""Our style sheet and icon: named by their contents, so that browsers may keep them for good."""
+
+import hashlib
+from pathlib import Path
+
+from aiohttp import web
+
+FOLDER = Path(__file__).parent / "static"
+FOR_GOOD = "public, max-age=31536000, immutable"
+
+
+def version_of(name: str) -> str:
+    """A few characters that change whenever the file does; empty if there is no such file."""
+    file = FOLDER / name
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
+
+
+def add_static_files(app: web.Application, path: str) -> None:
+    """Serve them under that path. The folder itself is no page and lists nothing."""
+    versions = {path + file.name: version_of(file.name) for file in FOLDER.iterdir()}
+
+    async def let_browsers_keep_it(request: web.Request, response: web.StreamResponse) -> None:
+        if request.path not in versions or not isinstance(response, web.FileResponse):
+            return
+        named = request.query.get("v") == versions[request.path]
+        response.headers["Cache-Control"] = FOR_GOOD if named else "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+
+    app.router.add_static(path, FOLDER)
+    app.on_response_prepare.append(let_browsers_keep_it)
