@@ -13,6 +13,8 @@ from aiohttp import web
 
 from adapters.simulator.inbox import Delivered
 from adapters.simulator.wecom import SimulatedWeCom
+from domain.identity import inbox_stream
+from domain.inbox import Inbox
 from web import keys
 from web.app import create_app, expiry_of
 from web.serving import address_of, bound_socket
@@ -119,6 +121,22 @@ class Service:
                 if all(to["state"] != "pending" for to in approval["notifications"]):
                     return approval
                 await asyncio.sleep(0.01)
+
+    async def quiet(self) -> int:
+        """The last position, once everything that there was to send is sent and recorded."""
+        reading = self.app[keys.READING]
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                await reading.caught_up()
+                if not await reading.members_with_messages():
+                    return await reading.last_position()
+                await asyncio.sleep(0.01)
+
+    async def kept_of(self, userid: str) -> list[Any]:
+        """What is kept of that member's words which belong to no approval; of the clock's day."""
+        stream = inbox_stream(userid, self.clock())
+        stored = await self.app[keys.READING].events_of(stream)
+        return [event for _, event in stored if isinstance(event, Inbox.Received)]
 
     async def expire(self) -> None:
         """What the service does twice a second."""
