@@ -131,6 +131,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end; what an administrator can mend is said in one line."""
     import uvloop
+    from eventsourcing.persistence import PersistenceError
 
     from adapters.store.sqlite import NewerStore
 
@@ -139,7 +140,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
             runner.run(work)
     except KeyboardInterrupt:
         pass
-    except (NewerStore, OSError, ValueError) as error:
+    except (NewerStore, PersistenceError, OSError, ValueError) as error:
         click.echo(f"fta-approval: {error}", err=True)
         sys.exit(1)
 

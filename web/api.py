@@ -14,10 +14,9 @@ from domain.approval import Approval
 from domain.commands import Cancel
 from domain.decision import Status
 from domain.errors import UnknownApproval
-from projections.audit_trail import who
 from projections.document import document, timestamp
 from web import keys
-from web.ask import ApprovalRequest, CancelRequest, read_body
+from web.ask import MAX_INTEGER, ApprovalRequest, CancelRequest, printable, read_body
 from web.errors import Problem, invalid
 from web.json_answers import json_answer
 
@@ -26,7 +25,8 @@ routes = web.RouteTableDef()
 HEARTBEAT_S = 10.0
 SSE_BATCH = 500
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
+# Any length that fits into a request line: a position beyond the last one is refused as that.
+POSITION = re.compile(r"[0-9]{1,4000}", re.ASCII)
 
 STREAMS: web.AppKey[set[EventSourceResponse]] = web.AppKey("streams")
 
@@ -111,7 +111,7 @@ async def cancel(request: web.Request) -> web.Response:
 @routes.get("/decisions")
 async def decisions(request: web.Request) -> web.Response:
     """The next decisions after a position, waited for if the caller wants."""
-    after = _read_number(request, "after", 0, maximum=10**18)
+    after = _read_position("after", request.query.get("after", "0"))
     limit = _read_number(request, "limit", 100, minimum=1, maximum=1000)
     wait_s = _read_number(request, "wait", 0, maximum=60)
     feed = request.app[keys.FEED]
@@ -175,10 +175,6 @@ async def end_streams(app: web.Application) -> None:
         response.stop_streaming()
 
 
-async def nowhere(request: web.Request) -> web.Response:
-    raise Problem(404, "not-found", f"there is no {request.path} here")
-
-
 def event_document(position: int, event: Event) -> dict[str, Any]:
     """One stored event as engines see it; `action` as the object that was sent."""
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
@@ -191,10 +187,15 @@ def event_document(position: int, event: Event) -> dict[str, Any]:
         "position": position,
         "type": event.TOPIC,
         "at": timestamp(event.timestamp),
-        "by": who(event),
+        "by": _by(event),
         "via": _via(event),
         "data": data,
     }
+
+
+def _by(event: Event) -> str | None:
+    """Who acted; null for what the service itself did, such as delivering a message."""
+    return getattr(event, "by", None) or getattr(event, "engine", None)
 
 
 def _via(event: Event) -> str | None:
@@ -217,7 +218,7 @@ def _read_filters(request: web.Request) -> tuple[dict[str, object], int, int]:
     known = {"obj_id", "run", "status", "biz_id", "after", "limit"}
     for name in request.query:
         if name not in known:
-            raise invalid(name, "is not a parameter of this request")
+            raise invalid(printable(name), "is not a parameter of this request")
     filters: dict[str, object] = {
         name: request.query[name]
         for name in ("obj_id", "status", "biz_id")
@@ -226,7 +227,7 @@ def _read_filters(request: web.Request) -> tuple[dict[str, object], int, int]:
     if filters.get("status", "pending") not in list(Status):
         raise invalid("status", f"must be one of {', '.join(Status)}")
     if "run" in request.query:
-        filters["run"] = _read_number(request, "run", 1, minimum=1, maximum=2**31 - 1)
+        filters["run"] = _read_number(request, "run", 1, minimum=1, maximum=MAX_INTEGER)
     after = _read_number(request, "after", 0, maximum=10**18)
     return filters, after, _read_number(request, "limit", 100, minimum=1, maximum=1000)
 
@@ -234,10 +235,14 @@ def _read_filters(request: web.Request) -> tuple[dict[str, object], int, int]:
 def _read_start(request: web.Request) -> int:
     last_seen = request.headers.get("Last-Event-ID")
     if last_seen is None:
-        return _read_number(request, "after", 0, maximum=10**18)
-    if not POSITION.fullmatch(last_seen):
-        raise invalid("Last-Event-ID", "must be a position")
-    return int(last_seen)
+        return _read_position("after", request.query.get("after", "0"))
+    return _read_position("Last-Event-ID", last_seen)
+
+
+def _read_position(name: str, text: str) -> int:
+    if not POSITION.fullmatch(text):
+        raise invalid(name, "must be a position, an integer from 0 on")
+    return int(text)
 
 
 def _read_number(

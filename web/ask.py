@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,7 +10,16 @@ from urllib.parse import urlsplit
 
 import rfc8785
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from domain.commands import RequestApproval
 from domain.decision import Kind, Risk
@@ -19,7 +29,8 @@ from web.errors import Problem
 
 MAX_ACTION_BYTES = 16 * 1024
 MAX_INTEGER = 2**53 - 1
-MAX_RUN = 2**31 - 1
+# Deeper than any action is; far from what the interpreter can take.
+MAX_DEPTH = 500
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -56,15 +67,22 @@ def _approvers(values: list[str]) -> list[str]:
     return merged(values)
 
 
+def _details(value: Any, check: ValidatorFunctionWrapHandler) -> dict[str, str]:
+    details: dict[str, str] = check(value)
+    if len(details) != len(value):
+        raise ValueError("two of its names are the same on one line")
+    return details
+
+
 def _callback_url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and parts.hostname and not parts.username
-        fine = fine and parts.port != 0 and "\\" not in value and not re.search(r"\s", value)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        fine = fine and "@" not in parts.netloc and not re.search(r"[\\\s]", _line(value))
     except ValueError:
         fine = False
     if not fine:
-        raise ValueError("must be an http or https address without a user in it")
+        raise ValueError("must be an http or https address, without blanks or a user in it")
     return value
 
 
@@ -78,13 +96,16 @@ def _action(value: dict[str, Any]) -> dict[str, Any]:
 def _only_integers(value: Any) -> None:
     if isinstance(value, float) or (isinstance(value, int) and abs(value) > MAX_INTEGER):
         raise ValueError("its numbers must be integers within 2^53-1")
-    for part in [*value, *value.values()] if isinstance(value, dict) else _parts(value):
+    for part in _parts(value):
         _only_integers(part)
     if isinstance(value, str):
         _line(value)
 
 
 def _parts(value: Any) -> list[Any]:
+    """What an array or an object holds, its names included; nothing of anything else."""
+    if isinstance(value, dict):
+        return [*value, *value.values()]
     return value if isinstance(value, list) else []
 
 
@@ -94,17 +115,23 @@ def canonical(value: Any) -> str:
 
 
 Integer = Annotated[int, BeforeValidator(_not_bool_or_text)]
-Line = Annotated[str, AfterValidator(_line)]
-Said = Annotated[Line, AfterValidator(_said)]
-Label = Annotated[Line, Field(min_length=1, max_length=128)]
+# Limits stand before what converts, so that the sentence to the engine speaks of characters.
+Label = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)]
+Name = Annotated[str, Field(max_length=100), AfterValidator(_line), AfterValidator(_said)]
+Value = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
 
 
 class ApprovalRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     obj_id: Annotated[str, AfterValidator(_obj_id)]
-    run: Annotated[Integer, Field(ge=1, le=MAX_RUN)] = 1
-    message: Annotated[Said, Field(min_length=1, max_length=2000)]
+    run: Annotated[Integer, Field(ge=1, le=MAX_INTEGER)] = 1
+    message: Annotated[
+        str,
+        Field(min_length=1, max_length=2000),
+        AfterValidator(_line),
+        AfterValidator(_said),
+    ]
     approvers: Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(_approvers)]
     kind: Literal["solution", "convergence"] = "solution"
     expires_in: Annotated[Integer, Field(ge=10, le=2_592_000)] = 1200
@@ -112,13 +139,12 @@ class ApprovalRequest(BaseModel):
     requested_by: Label | None = None
     risk: Literal["low", "medium", "high"] = "medium"
     action: Annotated[dict[str, Any], AfterValidator(_action)] | None = None
-    details: Annotated[
-        dict[Annotated[Said, Field(max_length=100)], Annotated[Line, Field(max_length=1000)]],
-        Field(max_length=50),
-    ] = Field(default_factory=dict)
-    callback_url: (
-        Annotated[Annotated[str, AfterValidator(_callback_url)], Field(max_length=2048)] | None
-    ) = None
+    details: Annotated[dict[Name, Value], Field(max_length=50), WrapValidator(_details)] = Field(
+        default_factory=dict
+    )
+    callback_url: Annotated[str, Field(max_length=2048), AfterValidator(_callback_url)] | None = (
+        None
+    )
 
     def command(self, engine: str, at: datetime) -> RequestApproval:
         """What it asks of the domain."""
@@ -145,7 +171,9 @@ class ApprovalRequest(BaseModel):
 class CancelRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    reason: Annotated[Said, Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500), AfterValidator(_line), AfterValidator(_said)
+    ]
 
 
 def digest(canonical_text: str) -> str:
@@ -162,22 +190,52 @@ async def read_json(request: web.Request) -> Any:
             object only once, no NaN).
     """
     if request.content_type != "application/json":
-        raise Problem(415, "unsupported-media-type", "send application/json")
-    body = await request.read()
+        raise Problem(415, "unsupported-media-type", "send the body as application/json")
     try:
-        return strict_json(body)
-    except ValueError as error:
-        raise Problem(400, "not-json", f"the body is not JSON: {error}") from None
+        return strict_json(await request.read())
+    except (ValueError, web.RequestPayloadError) as error:
+        raise Problem(
+            400, "not-json", f"send JSON; the body is none: {printable(str(error))}"
+        ) from None
 
 
 def strict_json(body: bytes) -> Any:
-    """JSON by RFC 8259 and no more: ValueError for NaN, names that stand twice, bad UTF-8."""
+    """
+    JSON by RFC 8259 and no more.
+
+    Raises:
+        ValueError: For NaN, names that stand twice, bad UTF-8, nesting beyond MAX_DEPTH.
+    """
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+        found = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_int=_number,
         )
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        found, too_deep = None, True
+    else:
+        too_deep = _is_deeper_than(MAX_DEPTH, found)
+    if too_deep:
+        raise ValueError("nested too deeply")
+    return found
+
+
+def _is_deeper_than(depth: int, value: Any) -> bool:
+    """Level by level: a recursive answer would meet the limit that it is to keep others from."""
+    level = [value]
+    for _ in range(depth):
+        parts = (part for one in level for part in _parts(one))
+        level = [part for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _number(text: str) -> int | float:
+    """An integer too long for Python's own reading is JSON all the same; no field takes it."""
+    return int(text) if len(text) <= 1000 else math.inf
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -214,13 +272,16 @@ def _invalid(error: ValidationError) -> Problem:
 
 
 def _field(found: Any) -> str:
-    return printable(".".join(str(part) for part in found["loc"])) or "body"
+    return printable(str(found["loc"][0])) if found["loc"] else "body"
 
 
 def _detail(found: Any) -> str:
+    """What is wrong, after where in the field: `1: Input should be a valid string`."""
     if found["type"] == "extra_forbidden":
         return "is not a field of this request"
-    return printable(found["msg"].removeprefix("Value error, "))
+    inside = ".".join(str(part) for part in found["loc"][1:])
+    message = found["msg"].removeprefix("Value error, ")
+    return printable(f"{inside}: {message}" if inside else message)
 
 
 def printable(text: str) -> str:

@@ -80,6 +80,9 @@ def problem_of(error: BaseException) -> Problem | None:
         return error
     if isinstance(error, errors.AlreadyDecided):
         return Problem(STATUS[type(error)], error.code, str(error), decision=_ending(error))
+    if isinstance(error, errors.NobodyCanDecide):
+        wrong = [{"field": "approvers", "detail": str(error)}]
+        return Problem(STATUS[type(error)], error.code, str(error), wrong)
     if isinstance(error, errors.Refusal):
         return Problem(STATUS[type(error)], error.code, str(error))
     if isinstance(error, BUSY):
@@ -97,10 +100,19 @@ def problem_of(error: BaseException) -> Problem | None:
             "begin again after 0 and compare feed_id",
         )
     if isinstance(error, web.HTTPException) and error.status >= 400:
-        code = error.reason.lower().replace(" ", "-")
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return Problem(error.status, code, f"{error.reason}", headers=headers)
+        return _of_http(error)
     return None
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    allowed = error.headers.get("Allow", "")
+    # Codes are ours: the phrases of HTTP differ between versions of Python.
+    code, detail = {
+        404: ("not-found", "there is nothing at this address; compare its path with the API's"),
+        405: ("method-not-allowed", f"use {allowed} at this address"),
+        413: ("content-too-large", "the body is too large; send less"),
+    }.get(error.status, ("refused", error.reason))
+    return Problem(error.status, code, detail, headers={"Allow": allowed} if allowed else {})
 
 
 @web.middleware

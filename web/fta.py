@@ -16,6 +16,7 @@ from web.json_answers import json_answer
 log = structlog.get_logger()
 
 REQUIRED = ("message", "verifier", "obj_id")
+FAILED = "创建审批单异常"
 
 
 class Failed(Exception):
@@ -37,7 +38,11 @@ async def create_approve(request: web.Request) -> web.Response:
         return json_answer({"result": False, "message": failed.why})
     except (Refusal, ValidationError, web.HTTPRequestEntityTooLarge, *BUSY) as error:
         log.warning("create_approve refused", why=_reason(error))
-        return json_answer({"result": False, "message": "创建审批单异常"})
+        return json_answer({"result": False, "message": FAILED})
+    except Exception:
+        # FTA reads nothing but its own JSON.
+        log.exception("create_approve failed")
+        return json_answer({"result": False, "message": FAILED})
     data = {"approve_id": approval.number}
     return json_answer({"result": True, "message": "创建审批单成功", "data": data})
 
@@ -52,14 +57,14 @@ def _engine(request: web.Request) -> str:
 async def _read(request: web.Request) -> Any:
     try:
         return strict_json(await request.read())
-    except ValueError:
+    except (ValueError, web.RequestPayloadError):
         raise Failed("POST不是合法JSON") from None
 
 
 def _required(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         log.warning("create_approve refused", why="the body is no JSON object")
-        raise Failed("创建审批单异常")
+        raise Failed(FAILED)
     for name in REQUIRED:
         if not body.get(name):
             raise Failed(f"字段【{name}】不能为空")

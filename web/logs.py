@@ -10,7 +10,8 @@ def set_up_logs(level: int = logging.INFO) -> None:
     """Everything to stderr; nothing that was decrypted, no secret and no token is ever logged."""
     is_terminal = sys.stderr.isatty()
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer()
+        # The prettier ones print local variables, and with them tokens and secrets.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if is_terminal
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )

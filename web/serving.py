@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import structlog
@@ -12,6 +13,9 @@ from web.app import create_app
 from web.settings import Settings
 
 SHUTDOWN_WITHIN_S = 15
+# How long a thread may keep the interpreter while another waits: the writer asks for it after every
+# statement, and the default of 5 ms is longer than a commit (docs/decisions/0003-one-writer.md).
+SWITCH_INTERVAL_S = 0.001
 BACKLOG = 1024
 
 log = structlog.get_logger()
@@ -33,9 +37,10 @@ def bound_socket(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        why = getattr(error, "strerror", None) or "that is no name of a host"
+        raise CannotListen(f"cannot listen on {host}:{port}: {why}") from None
     return listening
 
 
@@ -56,6 +61,7 @@ async def serve(
 
     Then no new request is taken, those under way are finished, and what was accepted is on disk.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop or _stop_on_signals()
     app = create_app(settings, address_of(listening))
     runner = web.AppRunner(

@@ -3,12 +3,20 @@
 import base64
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from adapters.store.event_store import sqlite_path
 from domain.identity import USERID, merged
@@ -95,6 +103,18 @@ def _secret_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _secret_key_file(value: str) -> str:
+    try:
+        text = Path(value).read_text(encoding="ascii")
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    except UnicodeError:
+        text = ""
+    if len(decoded_key(text) or b"") != 32:
+        raise ValueError(f"{value} must hold 32 bytes in base64")
+    return value
+
+
 def _token(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value.get_secret_value()):
         raise ValueError("must be 1-32 letters and digits")
@@ -141,24 +161,22 @@ def decoded_key(text: str) -> bytes | None:
         return None
 
 
-Userids = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_userids)]
-Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Userids = Annotated[list[str], BeforeValidator(_split), AfterValidator(_userids)]
+Names = Annotated[list[str], BeforeValidator(_split)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
-class Settings(BaseSettings):
-    """Contract section 2. An empty variable counts as not set."""
+class Settings(BaseModel):
+    """Contract section 2, from whatever `read_settings` is given; nothing here looks around."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     database: Annotated[str, AfterValidator(_database)] = "sqlite:///var/fta-approval.db"
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8000"
-    # "May be empty": an empty variable is a value here, see read_settings.
+    # "May be empty": an empty variable is a value here, elsewhere it counts as not set.
     url_prefix: Annotated[str, AfterValidator(_url_prefix)] = "/o/bk_fta_solutions"
     secret_key: Annotated[SecretStr, AfterValidator(_secret_key)] | None = None
-    secret_key_file: str | None = None
+    secret_key_file: Annotated[str, AfterValidator(_secret_key_file)] | None = None
     api_tokens: Annotated[SecretStr, AfterValidator(_api_tokens)] = SecretStr("")
     api_readers: Names = Field(default_factory=list)
     api_rate: int = Field(default=1000, ge=0)
@@ -221,22 +239,22 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     Raises:
         WrongSettings: With one line for each mistake, and no value of a secret in any.
     """
-    if environ.get(PREFIX + "URL_PREFIX") == "":
-        overrides.setdefault("url_prefix", "")
+    given = {
+        name: environ[PREFIX + name.upper()]
+        for name in Settings.model_fields
+        if environ.get(PREFIX + name.upper())
+        or (name == "url_prefix" and PREFIX + "URL_PREFIX" in environ)
+    }
     try:
-        # pydantic-settings reads os.environ itself; here the caller says which environment.
-        given = {
-            name: environ[PREFIX + name.upper()]
-            for name in Settings.model_fields
-            if environ.get(PREFIX + name.upper())
-        }
         settings = Settings.model_validate({**given, **overrides})
     except ValidationError as error:
         raise WrongSettings([_mistake(found) for found in error.errors()]) from None
     known = {name for name, _ in settings.engines}
     unknown = [name for name in settings.api_readers if name not in known]
     if unknown:
-        raise WrongSettings([f"{PREFIX}API_READERS: {unknown[0]} is no name in API_TOKENS"])
+        raise WrongSettings(
+            [f"{PREFIX}API_READERS: {name} is no name in API_TOKENS" for name in unknown]
+        )
     return settings
 
 
