@@ -180,7 +180,6 @@ class WeComClient:
             return self._token
 
     async def _fetch_token(self) -> _Token:
-        self._fetches += 1
         try:
             answer = await self._request(
                 "gettoken",
@@ -193,6 +192,8 @@ class WeComClient:
         except WeComAway as error:
             self._fetch_failed = str(error)
             raise
+        finally:
+            self._fetches += 1
         self._fetch_failed = None
         lifetime = float(answer.get("expires_in", 7200))
         renew_at = self._monotonic() + max(lifetime - RENEW_BEFORE_S, lifetime / 2)
