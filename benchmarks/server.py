@@ -23,7 +23,7 @@ from domain.commands import Command
 from web import keys
 from web.app import create_app
 from web.logs import set_up_logs
-from web.serving import address_of, bound_socket
+from web.serving import SWITCH_INTERVAL_S, address_of, bound_socket
 
 
 async def nothing(command: Command, *, from_callback: bool = False) -> None:
@@ -31,6 +31,7 @@ async def nothing(command: Command, *, from_callback: bool = False) -> None:
 
 
 async def main(folder: Path, storage: bool) -> None:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     listening = bound_socket("127.0.0.1", 0)
     address = address_of(listening)
     app = create_app(bench_settings(folder), address, sending=False)
