@@ -20,11 +20,11 @@ def add_static_files(app: web.Application, path: str) -> None:
     versions = {path + file.name: version_of(file.name) for file in FOLDER.iterdir()}
 
     async def let_browsers_keep_it(request: web.Request, response: web.StreamResponse) -> None:
-        if request.path not in versions or not isinstance(response, web.FileResponse):
-            return
-        named = request.query.get("v") == versions[request.path]
-        response.headers["Cache-Control"] = FOR_GOOD if named else "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        if isinstance(response, web.FileResponse):
+            version = versions.get(request.path)
+            named = version is not None and request.query.get("v") == version
+            response.headers["Cache-Control"] = FOR_GOOD if named else "no-cache"
+            response.headers["X-Content-Type-Options"] = "nosniff"
 
     app.router.add_static(path, FOLDER)
     app.on_response_prepare.append(let_browsers_keep_it)
