@@ -7,7 +7,7 @@ with opened(tmp_path) as house:
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.store.event_store import EventStore, open_event_store
 from adapters.store.read_models import ReadModelDatabase
@@ -144,6 +145,13 @@ class Pause:
 def _pause(command: Pause, unit: Any) -> None:
     command.entered.set()
     assert command.may_go.wait(SOON_S)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged, instead of on the terminal."""
+    with capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture
