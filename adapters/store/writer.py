@@ -162,7 +162,8 @@ class Writer:
         """Run and save; on a conflict again, all, then halves, then one by one."""
         for attempt in range(10):
             try:
-                self._run_and_save(jobs, later, directory)
+                while not self._run_and_save(jobs, later, directory):
+                    pass
                 return
             except IntegrityError:
                 self.figures.conflicts += 1
@@ -191,7 +192,8 @@ class Writer:
         self._commit(jobs[:middle], later)
         self._commit(jobs[middle:], later)
 
-    def _run_and_save(self, jobs: list[_Job], later: list[_Job], directory: bool) -> None:
+    def _run_and_save(self, jobs: list[_Job], later: list[_Job], directory: bool) -> bool:
+        """False when a command crashed and nothing was saved: again, without that one."""
         unit = UnitOfWork(
             self.store, self.super_approvers(), self._directory if directory else None
         )
@@ -218,13 +220,13 @@ class Writer:
                 # A bug in one command must not hurt its neighbours: run the others without it.
                 log.exception("command crashed", command=type(job.command).__name__)
                 job.refused = _Crashed(str(error))
-                self._run_and_save(jobs, later, directory)
-                return
+                return False
             carried_out.append(job)
         self._save(unit, len(carried_out))
         for job in carried_out:
             job.settled = True
         later.extend(deferred)
+        return True
 
     def _save(self, unit: UnitOfWork, commands: int) -> None:
         events, delivery_keys = unit.collect()
