@@ -113,13 +113,13 @@ class Sender:
         """Try until WeCom took it or refused it for good and record which; False if moot."""
         pause_s, outcome = FIRST_PAUSE_S, dict[str, Any]()
         while True:
-            text, cut = await self._text_of(row)
-            if text is None:
-                return False
             try:
+                text, cut = await self._text_of(row)
+                if text is None:
+                    return False
                 await self._send(row, text)
-            except (WeComAway, WeComMisconfigured) as error:
-                log.warning("message waits", why=str(error), stream=row["stream"])
+            except (WeComAway, WeComMisconfigured, Behind) as error:
+                log.warning("message waits", why=str(error) or repr(error), stream=row["stream"])
                 await self._sleep(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 continue
@@ -170,7 +170,7 @@ class Sender:
         if row["notice"].startswith(ASK):
             return self._asking(approval)
         replied = msgspec.json.decode(row["payload"], type=Approval.Replied)
-        waiting = await self._waiting(row["userid"])
+        waiting = await self._reading.waiting_ids(row["userid"])
         return answer_on_approval(replied, approval, waiting, self._clockface), False
 
     async def _answer_to_inbox(self, row: Any) -> str | None:
@@ -178,19 +178,14 @@ class Sender:
         if inbox is None or row["notice"] in inbox.answered:
             return None
         received = msgspec.json.decode(row["payload"], type=Inbox.Received)
-        return answer_to_inbox(received, await self._waiting(row["userid"]))
+        waiting = await self._reading.waiting_ids(row["userid"])
+        return answer_to_inbox(received, waiting)
 
     def _asking(self, approval: Approval) -> tuple[str | None, bool]:
         if approval.ending is not None or self._clock() >= approval.expires_at:
             return None, False
         link = self._link_of(approval.approval_id) if self._link_of else None
         return asking_text(approval.requested.message, approval.reply_id, link)
-
-    async def _waiting(self, userid: str) -> list[str]:
-        try:
-            return await self._reading.waiting_ids(userid)
-        except Behind:
-            return []
 
     async def _stop_queues(self) -> None:
         for task in self._queues.values():
