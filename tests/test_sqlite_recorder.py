@@ -29,16 +29,12 @@ from eventsourcing.tests import persistence as library
 from eventsourcing.tests import projection as library_projection
 from eventsourcing.utils import Environment, get_topic
 
-from adapters.store import sqlite
+from adapters.store import subscription
+from adapters.store.connections import DurableDatastore
 from adapters.store.event_store import EventStore, open_event_store, sqlite_path
-from adapters.store.sqlite import (
-    SCHEMA_VERSION,
-    DurableDatastore,
-    EventRecorder,
-    EventSubscription,
-    Factory,
-    NewerStore,
-)
+from adapters.store.schema import SCHEMA_VERSION, NewerStore
+from adapters.store.sqlite import EventRecorder, Factory
+from adapters.store.subscription import EventSubscription
 from domain.approval import Approval
 from domain.identity import approval_stream
 from tests.scenario import APPROVE, NODE, NOON, ask, ask_next, cancels, presses
@@ -473,7 +469,7 @@ class Follower:
 def test_a_commit_of_this_process_wakes_every_follower_of_the_file(
     store: EventStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "DATA_VERSION_POLL_S", 3600)
+    monkeypatch.setattr(subscription, "DATA_VERSION_POLL_S", 3600)
     relative = Path(os.path.relpath(path))
     with (
         closing(store.another()) as other,

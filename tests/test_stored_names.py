@@ -384,6 +384,21 @@ def test_an_upcast_event_under_another_key_is_refused_too() -> None:
         MAPPER.to_domain_event(stored("test.moved", OLD, originator_id="test-2"))
 
 
+@pytest.mark.usefixtures("moved")
+@pytest.mark.parametrize("state", [OLD.replace(b"person", b"who"), b"[]", b"7"])
+def test_an_older_event_that_cannot_be_upcast_is_unreadable(state: bytes) -> None:
+    with pytest.raises(UnreadableEvent, match="cannot be read"):
+        MAPPER.to_domain_event(StoredEvent("test-1", 4, "test.moved", state))
+
+
+@pytest.mark.parametrize("topic", ["approval.expired", "test.moved"])
+@pytest.mark.usefixtures("moved")
+def test_an_event_of_a_version_that_this_program_does_not_know_is_unreadable(topic: str) -> None:
+    newer = b'{"class_version":3,' + OLD.removeprefix(b"{")
+    with pytest.raises(UnreadableEvent, match="version 3 is unknown"):
+        MAPPER.to_domain_event(stored(topic, newer))
+
+
 # Names that events and programs outside refer to.
 
 

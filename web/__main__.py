@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import os
 import socket
+import sqlite3
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -133,14 +134,17 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     import uvloop
     from eventsourcing.persistence import PersistenceError
 
-    from adapters.store.sqlite import NewerStore
+    from adapters.store.schema import NewerStore
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
     except KeyboardInterrupt:
         pass
-    except (NewerStore, PersistenceError, OSError, ValueError) as error:
+    except (PersistenceError, sqlite3.Error) as error:
+        click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
+        sys.exit(1)
+    except (NewerStore, OSError, ValueError) as error:
         click.echo(f"fta-approval: {error}", err=True)
         sys.exit(1)
 

@@ -10,7 +10,8 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.utils import EnvType
 
-from adapters.store.sqlite import DeliveryKey, EventRecorder, EventSubscription
+from adapters.store.sqlite import DeliveryKey, EventRecorder
+from adapters.store.subscription import EventSubscription
 from domain import installation
 from domain.aggregate import Aggregate, Event
 from domain.identity import APPROVAL_STREAM

@@ -39,11 +39,11 @@ class EventMapper(Mapper[str]):
         if event_class is None:
             raise UnreadableEvent(f"{_name(stored_event)} is of an unknown kind")
         try:
-            if event_class.class_version > 1:
+            if event_class.class_version > 1 or b'"class_version"' in stored_event.state[:20]:
                 event = _upcast(event_class, stored_event.state)
             else:
                 event = _decoder(event_class).decode(stored_event.state)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
             raise UnreadableEvent(f"{_name(stored_event)} cannot be read: {error}") from error
         if (event.originator_id, event.originator_version) != (
             stored_event.originator_id,
@@ -59,8 +59,10 @@ def _decoder(event_class: type[Event]) -> msgspec.json.Decoder[Any]:
 
 
 def _upcast(event_class: type[Event], state: bytes) -> Event:
-    fields = msgspec.json.decode(state)
-    version = fields.pop("class_version", 1)
+    fields = msgspec.json.decode(state, type=dict[str, Any])
+    version = msgspec.convert(fields.pop("class_version", 1), int)
+    if not 1 <= version <= event_class.class_version:
+        raise msgspec.ValidationError(f"its version {version} is unknown to this program")
     while version < event_class.class_version:
         getattr(event_class, f"upcast_v{version}_v{version + 1}")(fields)
         version += 1

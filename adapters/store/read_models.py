@@ -12,7 +12,7 @@ from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
-from adapters.store.sqlite import DurableDatastore
+from adapters.store.connections import DurableDatastore
 from adapters.store.table_changes import TableChanges
 
 APPLICATION = "approvals"

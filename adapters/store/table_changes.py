@@ -1,7 +1,7 @@
 """Changes to tables, gathered and written by few statements.
 
 Row by row, sqlite3 would let other threads run at each of them and wait to get on again
-(adapters/store/sqlite.py, `_read_json`). Gathered, rows are inserted, then updated, then deleted;
+(adapters/store/statements.py). Gathered, rows are inserted, then updated, then deleted;
 that is the order of their lives, so nothing changes as long as a deleted key never comes back.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from adapters.store.sqlite import MAX_VARIABLES, insert_rows
+from adapters.store.statements import MAX_VARIABLES, insert_rows, row_marks
 
 Names = tuple[str, ...]
 
@@ -59,9 +59,8 @@ def _portions(rows: Sequence[Sequence[Any]]) -> list[Sequence[Sequence[Any]]]:
 def _execute(cursor: SQLiteCursor, rows: Sequence[Sequence[Any]], statement: str) -> None:
     """`changes (c0, c1, …)` in the statement are these rows."""
     names = ", ".join(f"c{number}" for number in range(len(rows[0])))
-    marks = f"({', '.join('?' * len(rows[0]))})"
     cursor.execute(
-        f"WITH changes ({names}) AS (VALUES {', '.join([marks] * len(rows))}) {statement}",
+        f"WITH changes ({names}) AS (VALUES {row_marks(rows)}) {statement}",
         [value for row in rows for value in row],
     )
 
