@@ -189,6 +189,8 @@ async def test_a_code_that_wecom_refuses_opens_nothing(service: Service, code: s
     refused = await visitor.get(f"{LOGIN}?code={code}&state={state_of(sent)}")
     assert refused.status == 400 and "登录没有完成" in refused.text
     assert "fta_session" not in visitor.cookies
+    asked = [call for call in service.wecom.calls if "getuserinfo" in call.path]
+    assert bool(asked) is (len(code) <= 512)  # no code of WeCom's is longer
 
 
 async def test_a_code_older_than_five_minutes_is_refused(service: Service, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from web.sessions import may_decide, session_hash
 LIST, PAGE = "list", "page"
 VIEWS = (LIST, PAGE)
 FACTS_IN_LIST = 4
+LONG_MESSAGE = 80  # a headline up to here, a paragraph beyond
 BUSINESS = "业务"
 RISK = {Risk.LOW: "低风险", Risk.MEDIUM: "中风险", Risk.HIGH: "高风险"}
 KIND = {Kind.SOLUTION: "自愈套餐", Kind.CONVERGENCE: "异常防御"}
@@ -42,6 +43,7 @@ def shown(
         "reply_id": approval.reply_id,
         "run": asked.run,
         "message": asked.message,
+        "is_long": len(asked.message) > LONG_MESSAGE,
         "risk": approval.risk.value,
         "risk_words": RISK[approval.risk],
         "kind_words": KIND[approval.kind],

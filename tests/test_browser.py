@@ -1,0 +1,353 @@
+"""The same in a real Chromium: from the chat to a decision, with and without JavaScript."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from adapters.simulator.engine import EngineSettings
+from adapters.simulator.run import start_engine
+from tests.service import TOKEN, WITHIN_S, Clock, Service
+from tests.visitor import IN_WECOM, OUTSIDE
+
+SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
+PHONE, DESKTOP = (390, 844), (1280, 800)
+expect.set_options(timeout=WITHIN_S * 1000)
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+Json = dict[str, Any]
+
+
+def chromium_here() -> str:
+    """
+    Chromium of this machine. On a developer's machine its absence is said; in CI it is an error.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is not None:
+        return found
+    if os.environ.get("CI"):
+        pytest.fail("there is no Chromium, so nobody has seen the pages; install chromium")
+    pytest.skip("NO CHROMIUM: the pages were not seen in a browser; install chromium")
+
+
+def test_ci_does_not_pass_without_chromium(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="install chromium"):
+        chromium_here()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="NO CHROMIUM"):
+        chromium_here()
+
+
+@dataclass
+class Seen:
+    """A browser, and everything in it that should not have happened."""
+
+    browser: Browser
+    trouble: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def phone(
+        self,
+        size: tuple[int, int] = PHONE,
+        scheme: str = "light",
+        scripts: bool = True,
+        agent: str = IN_WECOM,
+    ) -> AsyncIterator[Page]:
+        """A browser profile of its own with one page."""
+        context = await self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,  # type: ignore[arg-type]  # "light" or "dark"
+            java_script_enabled=scripts,
+            user_agent=agent,
+            locale="zh-CN",
+            timezone_id="Asia/Shanghai",
+        )
+        context.set_default_timeout(WITHIN_S * 1000)
+        self._watch(context)
+        try:
+            yield await context.new_page()
+        finally:
+            await context.close()
+
+    def _watch(self, context: BrowserContext) -> None:
+        def said(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                self.trouble.append(f"console: {message.text}")
+
+        context.on("console", said)
+        context.on("weberror", lambda error: self.trouble.append(f"script: {error.error}"))
+        context.on(
+            "response",
+            lambda answer: (
+                self.trouble.append(f"{answer.status} {answer.url}")
+                if answer.status >= 400
+                else None
+            ),
+        )
+
+
+@pytest.fixture
+async def seen() -> AsyncIterator[Seen]:
+    """Chromium; whatever it complained of fails the test."""
+    path = chromium_here()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        found = Seen(browser)
+        yield found
+        await browser.close()
+    assert found.trouble == []
+
+
+@pytest.fixture
+def menu(service: Service) -> None:
+    """As an administrator publishes it: 审批列表."""
+    wecom = service.wecom
+    todo = {"type": "view", "name": "审批列表", "url": f"{service.base}/wechat/todo/"}
+    wecom.create_menu({"button": [todo]}, wecom.settings.agent_id, wecom.settings.agent_id)
+
+
+async def picture(page: Page, name: str) -> None:
+    """For people to look at."""
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+async def open_list(page: Page, service: Service, userid: str) -> None:
+    """From the chat: the menu's entry, WeCom's login, the list."""
+    chat: str = service.wecom.url  # type: ignore[attr-defined]  # set by the fixture
+    await page.goto(f"{chat}/chat/{userid}")
+    await page.get_by_role("button", name="审批列表").click()
+    # A browser carries the fragment of WeCom's address along all redirects.
+    todo = f"{service.base}/wechat/todo/"
+    await page.wait_for_url(lambda url: url.partition("#")[0] == todo)
+
+
+def card_of(page: Page, message: str) -> Any:
+    return page.locator("article", has=page.get_by_role("heading", name=message))
+
+
+@pytest.mark.parametrize(
+    ("size", "scripts"), [(PHONE, False), (DESKTOP, True)], ids=["phone-no-scripts", "desktop"]
+)
+async def test_from_the_chat_to_three_decisions(
+    service: Service, clock: Clock, menu: None, seen: Seen, size: tuple[int, int], scripts: bool
+) -> None:
+    approve = await service.ask("1_1", message="替换故障机 10.0.0.1", risk="low")
+    reject = await service.ask("2_1", message="重启 10.0.0.2")
+    high = await service.ask("3_1", message="主从切换", risk="high", expires_in=3600)
+    agent = IN_WECOM if size == PHONE else OUTSIDE
+    async with seen.phone(size, scripts=scripts, agent=agent) as page:
+        await open_list(page, service, "zhangsan")
+        assert "code=" not in page.url
+        await expect(page.get_by_role("heading", name="待我审批")).to_contain_text("3")
+
+        await card_of(page, "替换故障机 10.0.0.1").get_by_role("button", name="同意").click()
+        await expect(page.get_by_role("status")).to_contain_text("您 于 20:00 通过页面同意")
+        await page.get_by_role("link", name="待办").click()
+
+        await card_of(page, "重启 10.0.0.2").get_by_text("填写意见").click()
+        await card_of(page, "重启 10.0.0.2").get_by_role("textbox").fill("先观察\n再说")
+        await card_of(page, "重启 10.0.0.2").get_by_role("button", name="驳回").click()
+        await expect(page.get_by_role("status")).to_contain_text("先观察 再说")
+        await page.get_by_role("link", name="待办").click()
+
+        await expect(page.get_by_role("button")).to_have_count(0)
+        await page.get_by_role("link", name="查看后审批").click()
+        await page.get_by_role("button", name="同意").click()
+        await expect(page.get_by_role("status")).to_contain_text("您 于 20:00 通过页面同意")
+        await page.get_by_role("link", name="待办").click()
+        await expect(page.get_by_role("heading", name="没有待审批的事项")).to_be_visible()
+    ends = {d["data"]["approval_id"]: d["data"] for d in await service.decisions()}
+    told = {key: (end["status"], end["decided_by"], end["reason"]) for key, end in ends.items()}
+    assert told == {
+        approve["approval_id"]: ("approved", "zhangsan", None),
+        reject["approval_id"]: ("rejected", "zhangsan", "先观察 再说"),
+        high["approval_id"]: ("approved", "zhangsan", None),
+    }
+
+
+async def test_enter_in_the_reason_decides_nothing(
+    service: Service, menu: None, seen: Seen
+) -> None:
+    """In a field of one line it would press the first button, whichever that is."""
+    approval = await service.ask("1_1")
+    async with seen.phone() as page:
+        await open_list(page, service, "zhangsan")
+        await page.get_by_role("link", name="替换故障机").click()
+        await page.get_by_role("textbox").press_sequentially("原因")
+        await page.get_by_role("textbox").press("Enter")
+        await page.get_by_role("button", name="驳回").focus()
+        await expect(page.get_by_role("button", name="驳回")).to_be_focused()
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
+
+
+async def test_going_back_to_a_list_left_open_tells_who_was_first(
+    service: Service, menu: None, seen: Seen
+) -> None:
+    approval = await service.ask("1_1")
+    async with seen.phone() as page:
+        await open_list(page, service, "zhangsan")
+        await service.says("lisi", "BH 1_1 先不动")
+        await page.get_by_role("button", name="同意").click()
+        await expect(page.get_by_role("alert")).to_contain_text("没有生效")
+        await expect(page.get_by_role("status")).to_contain_text("lisi 于 20:00 通过回复驳回")
+        await picture(page, "too-late")
+    # Chromium notes the status of the page itself; nothing else happened.
+    assert [line for line in seen.trouble if "409" not in line] == []
+    seen.trouble.clear()
+    assert (await service.look(approval["approval_id"]))["decided_by"] == "lisi"
+
+
+# The demo's own pages.
+
+
+@asynccontextmanager
+async def engine_of(service: Service) -> AsyncIterator[str]:
+    engine = await start_engine(EngineSettings(service.base, TOKEN))
+    try:
+        yield engine.url
+    finally:
+        await engine.stop()
+
+
+async def test_the_demo_from_an_alarm_to_the_replaced_machine(
+    service: Service, menu: None, seen: Seen
+) -> None:
+    chat: str = service.wecom.url  # type: ignore[attr-defined]  # set by the fixture
+    async with (
+        engine_of(service) as engine,
+        seen.phone(DESKTOP, agent=OUTSIDE) as desk,
+        seen.phone() as phone,
+    ):
+        await desk.goto(engine)
+        await desk.get_by_role("button", name="推送告警").click()
+        alarm = desk.locator("#alarm-1")
+        await expect(alarm).to_contain_text("审批中")
+        await phone.goto(f"{chat}/chat/zhangsan")
+        messages = phone.locator(".messages")
+        await expect(messages.get_by_text("同意请回复: TY 1_1")).to_be_visible()
+        await phone.get_by_label("回复").fill("TY 1_1")
+        await phone.get_by_role("button", name="发送").click()
+        await expect(messages.get_by_text("审批成功：您已同意 1_1")).to_be_visible()
+        await expect(alarm).to_contain_text("自愈成功")
+        await expect(alarm).to_contain_text("2. 替换故障机 成功")
+        await picture(desk, "demo-engine-approved")
+        await picture(phone, "demo-chat-approved")
+
+
+async def test_the_demo_to_a_rejection_on_the_page(
+    service: Service, menu: None, seen: Seen
+) -> None:
+    async with (
+        engine_of(service) as engine,
+        seen.phone(DESKTOP, agent=OUTSIDE) as desk,
+        seen.phone() as phone,
+    ):
+        await desk.goto(engine)
+        await desk.get_by_label("风险").select_option("high")
+        await desk.get_by_role("button", name="推送告警").click()
+        alarm = desk.locator("#alarm-1")
+        await expect(alarm).to_contain_text("等待 zhangsan、lisi 审批")
+        await open_list(phone, service, "lisi")
+        await phone.get_by_role("link", name="查看后审批").click()
+        await phone.get_by_role("textbox").fill("这台机器在用")
+        await phone.get_by_role("button", name="驳回").click()
+        await expect(phone.get_by_role("status")).to_contain_text("这台机器在用")
+        await expect(alarm).to_contain_text("自愈失败")
+        await expect(alarm).to_contain_text("这台机器在用")
+        await expect(alarm).to_contain_text("2. 替换故障机 未开始")
+        await picture(desk, "demo-engine-rejected")
+
+
+# What the pages look like.
+
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, .button, summary, .back, .reload")]
+  .filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.textContent)"""
+# Every text against the first background behind it that is not transparent.
+CONTRASTS = """() => {
+  const parts = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = (c) => { const [r, g, b] = parts(c).map((v) => {
+    v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (e) => { for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor; if ((parts(c)[3] ?? 1) > 0) return c; }
+    return "rgb(255, 255, 255)"; };
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement, words = walker.currentNode.textContent.trim();
+    if (!words || e.closest("head")) continue;
+    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) found.push(words);
+  }
+  return found; }"""
+
+
+async def look(page: Page, name: str) -> None:
+    """Take its picture; it fits the screen, can be tapped, and can be read."""
+    await picture(page, name)
+    assert await page.evaluate(OVERFLOW) == 0, name
+    assert await page.evaluate(SMALL_TARGETS) == [], name
+    assert await page.evaluate(CONTRASTS) == [], name
+
+
+async def history(service: Service, clock: Clock) -> dict[str, Json]:
+    """A morning's approvals, in every state."""
+    details = {"业务": "payment-api", "告警类型": "内存", "IP": "10.0.0.3", "集群": "pay-prod-2"}
+    common: Json = {"details": details, "requested_by": "wangwu"}
+    high = await service.ask(
+        "7_3",
+        run=2,
+        message="重启 payment-api 第 3 节点",
+        risk="high",
+        expires_in=720,
+        action={"do": "restart", "host": "10.0.0.3", "command": ["systemctl", "restart", "pay"]},
+        **common,
+    )
+    await service.ask("8_1", message="order-db 主从切换到 order-db-2", expires_in=1620)
+    await service.ask("9_2", message="扩容 search-web：6 → 10 副本", risk="low", expires_in=3300)
+    long = await service.ask("10_1", message="清理日志 /data/logs/" + "a" * 300, expires_in=90000)
+    approved = await service.ask("11_1", message="替换故障机 10.0.0.1", **common)
+    expired = await service.ask("12_1", message="重启 10.0.0.9", expires_in=60, **common)
+    for approval in (high, approved, expired):
+        await service.notified(approval["approval_id"])
+    clock.advance(minutes=1)
+    await service.expire()
+    await service.says("lisi", "TY 11_1 吗？")
+    await service.says("lisi", "TY 11_1 已确认备机可用")
+    return {"high": high, "long": long, "approved": approved, "expired": expired}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_the_pages_fit_can_be_tapped_and_read(
+    service: Service, clock: Clock, menu: None, seen: Seen, size: tuple[int, int], scheme: str
+) -> None:
+    approvals = await history(service, clock)
+
+    def name(what: str) -> str:
+        return f"{what}-{size[0]}-{scheme}"
+
+    async with seen.phone(size, scheme) as page:
+        await open_list(page, service, "zhangsan")
+        await look(page, name("list"))
+        await page.get_by_text("填写意见").first.click()
+        await look(page, name("list-reason"))
+        for what, approval in approvals.items():
+            await page.goto(f"{service.base}/wechat/a/{approval['approval_id']}/")
+            await look(page, name(f"detail-{what}"))
+        await page.goto(f"{service.base}/wechat/accounts/login/?state=cancelled")
+        await look(page, name("message"))
+    # Chromium notes the status of that last page itself; nothing else happened.
+    assert [line for line in seen.trouble if "403" not in line] == []
+    seen.trouble.clear()
