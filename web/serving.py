@@ -5,14 +5,17 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from aiohttp import web
 
 from web.app import create_app
+from web.errors import Handler
 from web.settings import Settings
 
-SHUTDOWN_WITHIN_S = 15
+FINISH_WITHIN_S = 10
+CLOSE_WITHIN_S = 5
 # How long a thread may keep the interpreter while another waits: the writer asks for it after every
 # statement, and the default of 5 ms is longer than a commit (docs/decisions/0003-one-writer.md).
 SWITCH_INTERVAL_S = 0.001
@@ -23,6 +26,42 @@ log = structlog.get_logger()
 
 class CannotListen(Exception):
     """The address is taken, or not ours."""
+
+
+class UnderWay:
+    """
+    Knows the requests under way, so that at the end all of them are finished.
+
+    aiohttp by itself ignores what still arrives once it is told to end: the rest of a body that
+    comes in a packet of its own would never be read.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._ending = False
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @web.middleware
+    async def counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Around every other middleware. Towards the end each answer is its connection's last."""
+        self._count += 1
+        self._none.clear()
+        try:
+            response = await handler(request)
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._none.set()
+        if self._ending:
+            response.force_close()
+        return response
+
+    async def finished(self, timeout_s: float) -> None:
+        """Wait until nothing is under way, or that long."""
+        self._ending = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), timeout_s)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -64,8 +103,10 @@ async def serve(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop or _stop_on_signals()
     app = create_app(settings, address_of(listening))
+    under_way = UnderWay()
+    app.middlewares.insert(0, under_way.counted)
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=SHUTDOWN_WITHIN_S, handle_signals=False
+        app, access_log=None, shutdown_timeout=CLOSE_WITHIN_S, handle_signals=False
     )
     await runner.setup()
     try:
@@ -74,6 +115,9 @@ async def serve(
         _warn_of_public_secrets(settings)
         say(f"listening on http://{address_of(listening)}{settings.url_prefix}")
         await stop.wait()
+        await site.stop()
+        await runner.shutdown()
+        await under_way.finished(FINISH_WITHIN_S)
     finally:
         await runner.cleanup()
 
