@@ -154,6 +154,17 @@ async def test_a_verification_that_is_not_whole_is_turned_away(
         assert await answer.read() == b""
 
 
+async def test_a_verification_that_is_not_genuine_is_turned_away(service: Service) -> None:
+    for differs in ({"token": "AnotherToken"}, {"aes_key": OTHER_KEY}, {"corp_id": "ww0"}):
+        crypto = crypto_of(service.wecom, **differs)
+        encrypted = crypto.encrypt(b"12345")
+        query = {"timestamp": "1", "nonce": NONCE, "echostr": encrypted}
+        query["msg_signature"] = crypto.signature("1", NONCE, encrypted)
+        async with service.http.get(f"{service.base}/wechat/entry/", params=query) as answer:
+            assert 400 <= answer.status < 500, differs
+            assert await answer.read() == b""
+
+
 # What is not genuine: 4xx, an empty body, no effect.
 
 
@@ -544,8 +555,10 @@ async def test_the_moment_judged_is_when_the_whole_reply_was_there(service: Serv
         yield body[100:]
 
     url = f"{service.base}/wechat/entry/"
-    posting = asyncio.create_task(service.http.post(url, params=query, data=slowly()))
-    await begun.wait()
+    posting = asyncio.create_task(
+        service.http.post(url, params=query, data=slowly(), expect100=True)
+    )
+    await begun.wait()  # the service has told us to go on: it is waiting for the body
     service.clock.advance(seconds=60)
     rest.set()
     assert (await posting).status == 200
