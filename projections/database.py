@@ -23,6 +23,9 @@ class Tables(Protocol):
     def delete(self, table: str, key: Mapping[str, Any]) -> None:
         """Remove the row with that key, if it is there; the key never comes back."""
 
+    def finish(self) -> None:
+        """Write what was gathered so far; at the latest the end of the transaction does it."""
+
 
 class Database(Protocol):
     """Where the read models live."""

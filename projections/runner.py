@@ -188,6 +188,7 @@ class ProjectionRunner:
             for name, projection in self._projections.items():
                 if seen[name] < fact.position:
                     projection.project(fact, tables)
+        tables.finish()
         last = chunk[-1].id
         self._database.set_positions(tables, {name: max(at, last) for name, at in seen.items()})
         return last

@@ -74,6 +74,8 @@ class House:
     read_models: ReadModelDatabase
     runner: ProjectionRunner
     super_approvers: list[str] = field(default_factory=list)
+    is_live: bool = False
+    """The runner is at work on its own thread."""
 
     def do(self, *commands: Any) -> Any:
         """
@@ -92,12 +94,18 @@ class House:
             unit.number(self.store.save(events, keys))
         return answer
 
+    def catch_up(self) -> None:
+        if self.is_live:
+            self.runner.wait_for(self.store.last_position(), SOON_S)
+        else:
+            self.runner.catch_up()
+
     def directory(self) -> Directory:
-        self.runner.catch_up()
+        self.catch_up()
         return Directory(self.read_models, self.super_approvers)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        self.runner.catch_up()
+        self.catch_up()
         return rows(self.read_models, table)
 
 
