@@ -6,7 +6,6 @@ from yarl import URL
 
 from web.settings import Settings
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # turned into loopback here
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -57,6 +56,4 @@ def public_addresses(settings: Settings, listening_on: str) -> Addresses:
 
 def origin_of(url: str) -> str:
     """As a browser writes it: lower case, no port where it is the scheme's own."""
-    origin = URL(url).origin()
-    port = None if origin.port == DEFAULT_PORTS.get(origin.scheme) else origin.port
-    return str(origin.with_port(port))
+    return str(URL(url).origin())

@@ -12,7 +12,7 @@ from web.sessions import may_decide, session_hash
 
 LIST, PAGE = "list", "page"
 VIEWS = (LIST, PAGE)
-FACTS_IN_LIST = 4
+FACTS_IN_LIST, FACT_LENGTH = 4, 60
 LONG_MESSAGE = 80  # a headline up to here, a paragraph beyond
 BUSINESS = "业务"
 RISK = {Risk.LOW: "低风险", Risk.MEDIUM: "中风险", Risk.HIGH: "高风险"}
@@ -98,5 +98,9 @@ def in_words(left: timedelta) -> str:
 
 
 def _facts(details: dict[str, str]) -> list[str]:
-    """The first details in short; the page has all of them, with their names."""
-    return [value for name, value in details.items() if name != BUSINESS and value][:FACTS_IN_LIST]
+    """The first details in short; the page has all of them whole, with their names."""
+    values = [value for name, value in details.items() if name != BUSINESS and value]
+    return [
+        value if len(value) <= FACT_LENGTH else f"{value[:FACT_LENGTH]}…"
+        for value in values[:FACTS_IN_LIST]
+    ]
