@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help demo serve test test-slow check bench format clean
@@ -18,37 +19,40 @@ demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback; no ac
 serve: $(STAMP)  ## the service alone, by the settings in the environment
 	$(BIN)/fta-approval serve
 
-test: $(STAMP)  ## the test suite that CI runs
+test: $(DEV_STAMP)  ## the test suite that CI runs
 	$(PYTEST)
 
-test-slow: $(STAMP)  ## the long forms: a hundred kills, many more random histories
+test-slow: $(DEV_STAMP)  ## the long forms: a hundred kills, many more random histories
 	$(PYTEST) --slow
 
-check: $(STAMP)  ## lint, format check and types
+check: $(DEV_STAMP)  ## lint, format check and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## the benchmark: ratios in one run, as JSON and a table
+bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table
 	$(BIN)/python -m benchmarks
 
-format: $(STAMP)  ## write the code as the format check wants it
+format: $(DEV_STAMP)  ## write the code as the format check wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(STAMP): pyproject.toml Makefile
+# What the service needs, and what its developers need beside it.
+$(STAMP): EXTRA :=
+$(DEV_STAMP): EXTRA := [dev]
+$(STAMP) $(DEV_STAMP): pyproject.toml Makefile
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	  uv pip install --quiet --python $(BIN)/python -e '.$(EXTRA)'; \
 	else \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; say which with make PYTHON=..." >&2; exit 1; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "venv is missing; install the package python3-venv" >&2; exit 1; }; \
 	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'; \
 	fi
 	@touch $@

@@ -91,7 +91,7 @@ async def _measure_one(
     clock = asyncio.get_running_loop().time
     answered_at = clock()
     while storage and (await measured.figures())["behind"] > 0:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # another process; it has nothing to tell us when
     commits = after["commits"] - before["commits"]
     return Figure(
         storage,
@@ -130,7 +130,8 @@ def table(figures: list[Figure], ratios: dict[str, float]) -> Table:
     return shown
 
 
-async def main() -> None:
+async def main() -> tuple[list[Figure], dict[str, float]]:
+    """Every figure, and what storage leaves of the requests a second, by connections."""
     with tempfile.TemporaryDirectory(prefix="fta-bench-") as name:
         folder = Path(name)
         fill(bench_settings(folder), WARM_UP + sum(CASES.values()))
@@ -140,12 +141,18 @@ async def main() -> None:
         str(one.connections): one.requests_per_second / limit.requests_per_second
         for one, limit in zip(durable, without, strict=True)
     }
+    return durable + without, ratios
+
+
+def report(figures: list[Figure], ratios: dict[str, float]) -> None:
+    """A table for people, JSON for programs."""
     RESULT.parent.mkdir(exist_ok=True)
-    result = {"figures": [asdict(one) for one in durable + without], "ratios": ratios}
+    result = {"figures": [asdict(one) for one in figures], "ratios": ratios}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    Console().print(table(durable + without, ratios))
-    Console().print(f"also in {RESULT}")
+    console = Console(width=110)
+    console.print(table(figures, ratios))
+    console.print(f"also in {RESULT}")
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    report(*uvloop.run(main()))

@@ -106,6 +106,7 @@ def create_app(
     clock: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     expiry: bool = True,
+    sending: bool = True,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> web.Application:
     """
@@ -114,6 +115,7 @@ def create_app(
     Args:
         listening_on: `HOST:PORT`, for links while no public address is set.
         expiry: False leaves out the timer that ends what is overdue; rules do not need it.
+        sending: False leaves messages in the outbox.
         sleep: How the sender pauses before it tries again.
     """
     store = open_event_store(settings.database)
@@ -154,7 +156,8 @@ def create_app(
     parts = _Parts(store, read_models, runner, writer, reading)
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
-    app.cleanup_ctx.append(lambda app: _in_background(sender_of(app, sleep).run))
+    if sending:
+        app.cleanup_ctx.append(lambda app: _in_background(sender_of(app, sleep).run))
     if expiry:
         app.cleanup_ctx.append(lambda app: _in_background(expiry_of(app).run))
     app.on_shutdown.append(_let_readers_go)
