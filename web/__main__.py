@@ -97,12 +97,16 @@ def rebuild(name: str | None) -> None:
     NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox. Nothing is
     sent again: what was delivered is in the events. The service may go on meanwhile.
     """
+    from eventsourcing.domain import EventSourcingError
+
     from web.rebuilding import UnknownProjection, rebuild_read_models
 
     try:
         rebuild_read_models(_settings(), name)
     except UnknownProjection as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
+    except (FileNotFoundError, EventSourcingError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _settings(**overrides: Any) -> Any:
