@@ -1,6 +1,7 @@
 """The approval: what may happen to it, and what did."""
 
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from domain import approvers, errors, identity, wording
@@ -231,7 +232,7 @@ class Approval(Aggregate):
     def status(self) -> Status:
         return self.ending.status if self.ending else Status.PENDING
 
-    @property
+    @cached_property
     def approval_id(self) -> str:
         return identity.approval_id(self.id)
 

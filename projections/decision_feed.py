@@ -1,6 +1,6 @@
 """The ordered feed of decisions that engines follow. What a position says never changes."""
 
-import json
+import msgspec
 
 from domain.approval import Approval
 from domain.decision import Status
@@ -35,7 +35,7 @@ class DecisionFeed(Projection):
                 "position": fact.position,
                 "engine": fact.approval.requested.engine,
                 "type": kind,
-                "cloud_event": json.dumps(event, ensure_ascii=False),
+                "cloud_event": msgspec.json.encode(event).decode(),
             },
         )
 
