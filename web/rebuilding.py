@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from adapters.store.event_store import open_event_store, sqlite_path
 from projections.runner import ALL, ProjectionRunner
-from web.app import open_read_models
+from web.parts import open_read_models
 from web.settings import Settings
 
 

@@ -1,0 +1,89 @@
+"""The event store and what works on it: built together, started and closed in the right order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.store.event_store import EventStore, open_event_store, sqlite_path
+from adapters.store.lease import FileLease
+from adapters.store.read_models import ReadModelDatabase
+from adapters.store.writer import Writer
+from projections.directory import Directory
+from projections.runner import ALL, ProjectionRunner
+from web.reading import Progress, Reading
+from web.settings import Settings
+
+DIRECTORY_WITHIN_S = 2.0
+
+
+def beside_database(settings: Settings, ending: str) -> Path:
+    """A file beside the event store: `fta-approval.db` has `fta-approval.db-views`."""
+    path = sqlite_path(settings.database)
+    return path.with_name(path.name + ending)
+
+
+def open_read_models(settings: Settings, store: EventStore, feed_id: str) -> ReadModelDatabase:
+    """The read models of that store, empty if they are new or of another one."""
+    schemas = {projection.name: projection.schema for projection in ALL}
+    return ReadModelDatabase(beside_database(settings, "-views"), feed_id, schemas)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What has threads and files, to be started and closed in the right order."""
+
+    feed_id: str
+    store: EventStore
+    read_models: ReadModelDatabase
+    runner: ProjectionRunner
+    writer: Writer
+    reading: Reading
+    lease: FileLease
+
+    async def run(self, app: web.Application) -> AsyncIterator[None]:
+        """The projections before the writer, and after it until everything is taken in."""
+        loop, progress = asyncio.get_running_loop(), self.reading.progress
+        self.runner.on_progress = lambda position: _in_loop(loop, progress, position)
+        self.runner.start()
+        self.writer.start()
+        yield
+        await asyncio.to_thread(self.writer.stop)
+        await asyncio.to_thread(self.runner.stop)
+        self.reading.close()
+        for store in (self.writer.store, self.runner.source, self.store):
+            store.close()
+        self.read_models.close()
+        self.lease.release()
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, progress: Progress, position: int) -> None:
+    with suppress(RuntimeError):  # the loop has ended; so has everybody who waited
+        loop.call_soon_threadsafe(progress.move, position)
+
+
+def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
+    """
+    Open the store and its read models, with nothing running yet.
+
+    Raises:
+        NewerStore, EventSourcingError, OSError: The store cannot be used.
+    """
+    store = open_event_store(settings.database)
+    feed_id = store.found(clock()).feed_id
+    read_models = open_read_models(settings, store, feed_id)
+    runner = ProjectionRunner(store.another(), read_models)
+
+    def directory_at(position: int) -> Directory:
+        runner.wait_for(position, DIRECTORY_WITHIN_S)
+        return Directory(read_models, settings.super_approvers)
+
+    writer = Writer(store.another(), directory_at, lambda: settings.super_approvers)
+    progress = Progress(runner.position)
+    reading = Reading(store, read_models, writer, progress, settings.super_approvers)
+    lease = FileLease(beside_database(settings, ".lease"))
+    return Parts(feed_id, store, read_models, runner, writer, reading, lease)

@@ -1,0 +1,50 @@
+"""The one secret of the service, and the keys that are derived from it."""
+
+import base64
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from adapters.store.event_store import sqlite_path
+from web.settings import Settings, decoded_key
+
+
+def secret_key(settings: Settings) -> bytes:
+    """
+    The 32 bytes from which every other key is derived: given, or made at the first start.
+
+    Raises:
+        ValueError: The file does not hold such a key.
+    """
+    if settings.secret_key is not None:
+        return decoded_key(settings.secret_key.get_secret_value()) or b""
+    database = sqlite_path(settings.database)
+    path = Path(settings.secret_key_file or database.with_name(database.name + ".key"))
+    if not path.exists() and settings.secret_key_file is None:
+        _make_key_file(path)
+    key = decoded_key(path.read_text())
+    if key is None or len(key) != 32:
+        raise ValueError(f"{path} must hold 32 bytes in base64")
+    return key
+
+
+def _make_key_file(path: Path) -> None:
+    """Readable by us only, and whole: of two processes that start together one key wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(base64.b64encode(os.urandom(32)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(fresh, path)
+    fresh.unlink()
+
+
+def derived_key(secret: bytes, purpose: str) -> bytes:
+    """A key for one purpose only."""
+    return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(secret)
