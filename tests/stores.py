@@ -194,7 +194,8 @@ class Busy:
 
     async def outcomes(self) -> list[Any]:
         """Answers and refusals, in the order of the commands."""
-        return await asyncio.gather(*self.jobs, return_exceptions=True)
+        async with asyncio.timeout(SOON_S):
+            return await asyncio.gather(*self.jobs, return_exceptions=True)
 
     async def __aexit__(self, *args: object) -> None:
         self.release()

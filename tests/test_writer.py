@@ -415,6 +415,25 @@ async def test_the_same_delivery_at_two_processes_is_one_reply(
     assert refusals(store) == ["unreadable"]
 
 
+async def test_who_was_refused_before_a_conflict_may_decide_after_it(
+    writer: Writer, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is answered is what was stored: the approval was not there, and then it was."""
+
+    def asks_and_hears_something_else() -> None:
+        inbox = Inbox(inbox_stream("zhangsan", NOON))
+        inbox.receive(NOON, by="zhangsan", words="?", channel="wecom-text", refusal="unreadable")
+        asked = Approval.request(ask(), [])
+        store.save([*inbox.collect_events(), *asked.collect_events()])
+
+    rival = Rival(asks_and_hears_something_else)
+    meets(monkeypatch, Reply, rival)
+    assert await writer.execute(says("zhangsan", APPROVE)) is None
+    assert rival.met == 1
+    assert kinds(store) == ["requested", "replied", "approved"]
+    assert [one.refusal for one in received(store, "zhangsan")] == ["unreadable"]
+
+
 async def test_who_is_always_beaten_gives_up_and_hurts_nobody(
     writer: Writer, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -609,8 +628,9 @@ async def test_deliveries_that_cannot_be_forgotten_now_do_not_stop_the_writer(
             "CREATE TRIGGER kept BEFORE DELETE ON delivery_keys "
             "BEGIN SELECT RAISE(ABORT, 'kept'); END"
         )
-    await writer.execute(clock(after(hours=48)))
-    assert (await writer.execute(ask(obj_id=OTHER)))[1]
+    async with asyncio.timeout(SOON_S):
+        await writer.execute(clock(after(hours=48)))
+        assert (await writer.execute(ask(obj_id=OTHER)))[1]
     assert writer.alive
 
 
