@@ -301,13 +301,16 @@ class Rival:
         self.met = 0
 
     def handle(self, handler: Callable[[Any, Any], Any], command: Any, unit: Any) -> Any:
-        outcome = None
+        outcome, refusal = None, None
         try:
             outcome = handler(command, unit)
-        finally:
-            if self.met < self._times:
-                self.met += 1
-                self._act()
+        except errors.Refusal as error:
+            refusal = error
+        if self.met < self._times:
+            self.met += 1
+            self._act()
+        if refusal is not None:
+            raise refusal
         return outcome
 
 
