@@ -12,7 +12,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from adapters.store.read_models import ReadModelDatabase
 from web.settings import PREFIX, Settings, WrongSettings, read_settings
 
 SCRIPT = Path(sys.executable).with_name("fta-approval")
@@ -516,6 +519,26 @@ async def test_processes_that_start_together_end_with_one_key_and_one_feed(
         found = [group.create_task(feed_id(number)) for number in range(3)]
     assert len({task.result() for task in found}) == 1
     assert key_files(tmp_path) == ["both.db.key"]
+
+
+def test_read_models_that_are_opened_together_are_made_once(tmp_path: Path) -> None:
+    """What six processes do at their first start, nearer to the same moment."""
+    schemas = {"todo": "CREATE TABLE todo (member TEXT)"}
+    for number in range(5):
+        together = threading.Barrier(6)
+        path = tmp_path / f"{number}.db-views"
+
+        def open_one(together: threading.Barrier = together, path: Path = path) -> dict[str, int]:
+            together.wait(WITHIN_S)
+            read_models = ReadModelDatabase(path, "feed", schemas)
+            with read_models.transaction() as tables:
+                positions = read_models.positions(tables, ["todo"])
+            read_models.close()
+            return positions
+
+        with ThreadPoolExecutor(6) as threads:
+            opened = [threads.submit(open_one) for _ in range(6)]
+        assert [one.result() for one in opened] == [{"todo": 0}] * 6
 
 
 # Logs.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eventsourcing.persistence import IntegrityError
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
 from adapters.store.connections import DurableDatastore
@@ -48,7 +49,7 @@ class ReadModelDatabase:
 
     def __init__(self, path: Path, store: str, schemas: Mapping[str, str]) -> None:
         self._datastore = DurableDatastore(str(path), synchronous="NORMAL", lock_timeout=10)
-        SQLiteTrackingRecorder(self._datastore).create_table()
+        _make_tracking_table(self._datastore)
         with self.transaction() as tables:
             self._prepare(tables, store, schemas)
 
@@ -97,6 +98,15 @@ class ReadModelDatabase:
         tables.execute("DELETE FROM tracking WHERE application_name LIKE ?", [_tracked("%")])
         tables.execute("DELETE FROM read_models")
         tables.execute("INSERT INTO read_models VALUES (?)", [wanted])
+
+
+def _make_tracking_table(datastore: DurableDatastore) -> None:
+    """The library looks for the table before the transaction that makes it: of processes that
+    start together all but the first are refused, and find it when they look again."""
+    try:
+        SQLiteTrackingRecorder(datastore).create_table()
+    except IntegrityError:
+        SQLiteTrackingRecorder(datastore).create_table()
 
 
 def _create(tables: SQLiteTables, table: str, statements: str) -> None:
