@@ -2,6 +2,7 @@
 
 import base64
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def secret_key(settings: Settings) -> bytes:
 def _make_key_file(path: Path) -> None:
     """Readable by us only, and whole: of two processes that start together one key wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(base64.b64encode(os.urandom(32)) + b"\n")
