@@ -90,6 +90,7 @@ class House:
                 answer = HANDLERS[type(command)](command, unit)
             except Refusal as refusal:
                 answer = refusal
+            unit.end()
             events, keys = unit.collect()
             unit.number(self.store.save(events, keys))
         return answer

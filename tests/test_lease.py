@@ -41,6 +41,7 @@ async def test_each_message_is_sent_once_and_the_other_process_goes_on_after_a_k
         for number in range(10):
             await ask(http, ports[number % 2], f"{number}_1")
         await delivered(wecom, {f"{number}_1" for number in range(10)})
+        await recorded(http, ports[1])
         await both[0].kill()
         await ask(http, ports[1], "10_1")
         await delivered(wecom, {f"{number}_1" for number in range(11)})
@@ -51,6 +52,18 @@ async def ask(http: aiohttp.ClientSession, port: int, obj_id: str) -> None:
     url = f"http://127.0.0.1:{port}{PREFIX_PATH}/api/v1/approvals"
     async with http.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
         assert response.status == 201
+
+
+async def recorded(http: aiohttp.ClientSession, port: int) -> None:
+    """What was sent is known to have been sent: nothing is in flight that a kill would repeat."""
+    url = f"http://127.0.0.1:{port}{PREFIX_PATH}/api/v1/approvals"
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            async with http.get(url, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
+                approvals = (await response.json())["approvals"]
+            if all(to["state"] == "sent" for a in approvals for to in a["notifications"]):
+                return
+            await asyncio.sleep(0.01)
 
 
 async def delivered(wecom: SimulatedWeCom, obj_ids: set[str]) -> None:

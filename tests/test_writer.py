@@ -702,3 +702,24 @@ async def test_who_no_longer_waits_is_carried_out_all_the_same(
         busy.jobs[0].cancel()
     assert isinstance((await busy.outcomes())[0], asyncio.CancelledError)
     assert kinds(store) == kinds(store, OTHER) == ["requested"]
+
+
+async def test_events_of_one_batch_stand_in_the_order_of_their_commands(
+    writer: Writer, store: EventStore
+) -> None:
+    """Whoever follows the sequence sees A decided before B if A was decided before B."""
+    await in_one_batch(writer, ask(), ask(obj_id=OTHER))
+    other_first = (
+        says("zhangsan", None, reply_id=NODE),  # decides nothing, and meets this approval first
+        says("zhangsan", APPROVE, reply_id=OTHER),
+        says("zhangsan", APPROVE, reply_id=NODE),
+    )
+    await in_one_batch(writer, *other_first)
+    decided = [
+        position
+        for name in (OTHER, NODE)
+        for position, event in store.events_of(approval_stream(name))
+        if isinstance(event, Approval.Approved)
+    ]
+    assert len(decided) == 2
+    assert decided == sorted(decided)

@@ -2,14 +2,16 @@
 
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from eventsourcing.persistence import ConnectionPoolClosedError, OperationalError
+from eventsourcing.persistence import ConnectionPoolClosedError, InterfaceError, OperationalError
 from eventsourcing.sqlite import (
+    SQLITE3_DEFAULT_LOCK_TIMEOUT,
     SQLiteConnection,
     SQLiteConnectionPool,
     SQLiteCursor,
@@ -18,6 +20,7 @@ from eventsourcing.sqlite import (
 )
 
 CLOSES_WITHIN_S = 15.0
+TRY_AGAIN_AFTER_S = 0.02
 
 
 class _ImmediateTransaction(SQLiteTransaction):
@@ -42,9 +45,20 @@ class _Pool(SQLiteConnectionPool):
     _ending = False
 
     def _create_connection(self) -> SQLiteConnection:
-        plain = super()._create_connection()._sqlite_conn
+        plain = self._opened()._sqlite_conn
         plain.execute(f"PRAGMA synchronous={self.synchronous}")
         return _DurableConnection(plain, self.max_age)
+
+    def _opened(self) -> SQLiteConnection:
+        """Open, and switch to WAL; SQLite does not wait by itself while another one switches."""
+        give_up_at = time.monotonic() + (self.lock_timeout or SQLITE3_DEFAULT_LOCK_TIMEOUT)
+        while True:
+            try:
+                return super()._create_connection()
+            except (InterfaceError, sqlite3.OperationalError):
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(TRY_AGAIN_AFTER_S)
 
     def get_connection(
         self, timeout: float | None = None, *, is_writer: bool | None = None

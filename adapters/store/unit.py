@@ -46,6 +46,8 @@ class UnitOfWork:
         self._store = store
         self._directory = directory
         self._aggregates: dict[str, Aggregate | None] = {}
+        self._touched: dict[str, Aggregate] = {}
+        self._events: list[Event] = []
         self._runs: dict[str, list[str]] = {}
         self._known_deliveries: dict[tuple[str, str], bool] = {}
         self._delivery_keys: dict[tuple[str, str], datetime] = {}
@@ -90,7 +92,7 @@ class UnitOfWork:
         return self._get(Session, session_stream(session))
 
     def add(self, aggregate: Aggregate) -> None:
-        self._aggregates[aggregate.id] = aggregate
+        self._aggregates[aggregate.id] = self._touched[aggregate.id] = aggregate
 
     def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:
         key = _delivery(userid, delivery_key)
@@ -110,16 +112,21 @@ class UnitOfWork:
         self._received_at = received_at
         return len(self._delivery_keys)
 
+    def end(self) -> None:
+        """End one command: what it triggered stands after what came before it."""
+        for aggregate in self._touched.values():
+            self._events.extend(aggregate.collect_events())
+        self._touched.clear()
+
     def forget_deliveries(self, after: int) -> None:
         """The command that began there is not carried out in this unit after all."""
         for key in list(self._delivery_keys)[after:]:
             del self._delivery_keys[key]
 
     def collect(self) -> tuple[list[Event], list[DeliveryKey]]:
-        """Everything to be saved."""
-        events = [e for a in self._aggregates.values() if a is not None for e in a.collect_events()]
+        """Everything to be saved, in the order of the commands."""
         keys = [(member, key, at) for (member, key), at in self._delivery_keys.items()]
-        return events, keys
+        return self._events, keys
 
     def number(self, positions: dict[str, int]) -> None:
         """Tell new aggregates the positions at which they began."""
@@ -138,6 +145,8 @@ class UnitOfWork:
             self._aggregates[stream] = self._store.load(kind, stream)
         aggregate = self._aggregates[stream]
         assert aggregate is None or isinstance(aggregate, kind)  # noqa: S101  # names say the kind
+        if aggregate is not None:
+            self._touched[stream] = aggregate
         return aggregate
 
 

@@ -221,6 +221,7 @@ class Writer:
                 log.exception("command crashed", command=type(job.command).__name__)
                 job.refused = _Crashed(str(error))
                 return False
+            unit.end()
             carried_out.append(job)
         self._save(unit, len(carried_out))
         for job in carried_out:
