@@ -1,9 +1,33 @@
 """Logs: JSON where stderr is no terminal, else for the eye."""
 
 import logging
+import os
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
+
+
+class Unbreakable:
+    """
+    A log that cannot be written is lost, and nothing else.
+
+    The disk is full, or whoever read the pipe has gone: were that raised where the line was to be
+    written, it would end the writer, the projections or the sending.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        """Unbuffered: what is left in a buffer would fail once more when the process ends."""
+        with suppress(OSError):
+            os.write(self._descriptor, text.encode(errors="replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 def set_up_logs(level: int = logging.INFO) -> None:
@@ -25,7 +49,9 @@ def set_up_logs(level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(
+            file=cast("TextIO", Unbreakable(sys.stderr.fileno()))
+        ),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
