@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from domain import commands, errors, identity
 from domain.approval import Approval
 from domain.approvers import Answer
-from domain.decision import Channel, Risk
+from domain.decision import Channel, Risk, Verdict
 from domain.identity import same_person
 from domain.inbox import Inbox
 from domain.installation import Installation
@@ -20,6 +20,8 @@ from domain.session import Session, session_stream
 # A reply without an id counts only if nothing else was asked of the member, or ended, so lately
 # that they may have meant that (contract 5).
 QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
+# Of a reason, how many words are looked up as ids: a text has room for hundreds.
+LOOKED_UP_WORDS = 20
 
 
 class Directory(Protocol):
@@ -130,8 +132,9 @@ def reply(command: commands.Reply, unit: Unit) -> None:
     except errors.Refusal as refusal:
         _keep_in_inbox(command, refusal, unit, about)
         raise
-    if command.doubt is not None or command.verdict is None:
-        undecided = errors.NothingDecided(command.doubt or "unreadable")
+    doubt = command.doubt or _doubt_about_reason(command, unit)
+    if doubt is not None or command.verdict is None:
+        undecided = errors.NothingDecided(doubt or "unreadable")
         approval.refuse(
             undecided,
             command.at,
@@ -144,6 +147,15 @@ def reply(command: commands.Reply, unit: Unit) -> None:
         )
         raise undecided
     approval.answer(_answer(command, unit), command.at, **about)
+
+
+def _doubt_about_reason(command: commands.Reply, unit: Unit) -> str | None:
+    """An id of letters alone looks like a word: `TY alpha beta` may mean two approvals."""
+    if command.verdict is not Verdict.APPROVE or not command.reason:
+        return None
+    words = [word for word in command.reason.split() if identity.OBJ_ID.fullmatch(word)]
+    is_id = any(unit.approval(word) is not None for word in words[:LOOKED_UP_WORDS])
+    return "several-ids" if is_id else None
 
 
 def _answer(command: commands.Reply, unit: Unit) -> Answer:

@@ -207,6 +207,8 @@ class ProjectionRunner:
 
     def _follow(self) -> None:
         self._begin_after(self._stored_position())
+        if self.position >= self.source.last_position():
+            self.failure = None  # somebody else, such as a rebuild, has taken in the rest
         with self.source.follow(self.position) as subscription:
             self._subscription = subscription
             while not self._stopping.is_set() and (chunk := subscription.next_chunk()):

@@ -55,3 +55,26 @@ async def ask(http: aiohttp.ClientSession, port: int, obj_id: str) -> int:
     url = f"http://127.0.0.1:{port}{PREFIX_PATH}/api/v1/approvals"
     async with http.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
         return response.status
+
+
+async def test_a_request_that_is_not_understood_is_not_quoted(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            SCRIPT,
+            "serve",
+            cwd=tmp_path,
+            env={"FTA_APPROVAL_LISTEN": f"127.0.0.1:{port}"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    assert process.stdout is not None
+    assert (await process.stdout.readline()).startswith(b"listening on")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nAuthorization: Bearer SECRETSECRET\x01\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    process.terminate()
+    assert await process.wait() == 0
+    assert "SECRET" not in log.read_text()
+    assert "request not understood" in log.read_text()

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+from tests.conftest import StartService
 from tests.process import SCRIPT
 from tests.service import Service
 
@@ -54,3 +55,24 @@ def test_a_mistyped_database_is_not_made_anew(tmp_path: Path) -> None:
     done = rebuild(tmp_path / "none.db")
     assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
     assert "there is no event store" in done.stderr
+
+
+async def test_read_models_that_are_ahead_of_the_events_begin_anew(
+    start: StartService, tmp_path: Path
+) -> None:
+    """An older copy of the store was put back by hand, beside newer read models."""
+    service = await start()
+    await service.ask("1_1")
+    await service.stop()
+    database = tmp_path / "fta-approval.db"
+    older = database.read_bytes()
+    service = await start()
+    for number in range(2, 6):
+        await service.ask(f"{number}_1")
+    await service.stop()
+    database.write_bytes(older)
+    service = await start()
+    await service.ask("9_1")
+    status, page = await service.api("GET", "/approvals")
+    assert (status, [a["obj_id"] for a in page["approvals"]]) == (200, ["1_1", "9_1"])
+    assert [row[1] for row in todo(database) if row[0] == "zhangsan"] == ["1_1", "9_1"]

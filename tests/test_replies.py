@@ -442,3 +442,19 @@ def test_what_became_of_an_answer_is_recorded_once(problem: str | None) -> None:
 
 def test_an_answer_to_no_known_inbox_is_refused() -> None:
     given().when(answered()).then_refused(errors.UnknownApproval)
+
+
+def test_an_approval_whose_reason_names_another_approval_decides_neither() -> None:
+    scenario = given(ask(obj_id="alpha"), ask(obj_id="beta"))
+    scenario.when(says("zhangsan", APPROVE, "alpha", reason="and beta")).then_refused(
+        errors.NothingDecided, kept_on("alpha", "several-ids")
+    )
+    assert scenario.approval("alpha").status is Status.PENDING
+    assert scenario.approval("beta").status is Status.PENDING
+
+
+def test_a_rejection_may_name_another_approval_in_its_reason() -> None:
+    scenario = given(ask(obj_id="alpha"), ask(obj_id="beta"))
+    scenario.when(says("zhangsan", REJECT, "alpha", reason="see beta"))
+    assert scenario.approval("alpha").status is Status.REJECTED
+    assert scenario.approval("beta").status is Status.PENDING

@@ -84,7 +84,12 @@ async def _open(request: web.Request) -> bytes:
             query["timestamp"],
             query["nonce"],
         )
-    except (KeyError, NotGenuine, web.HTTPRequestEntityTooLarge) as error:
+    except (
+        KeyError,
+        NotGenuine,
+        web.HTTPRequestEntityTooLarge,
+        web.RequestPayloadError,
+    ) as error:
         _turn_away(error)
 
 

@@ -54,4 +54,14 @@ def set_up_logs(level: int = logging.INFO) -> None:
         ),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger("aiohttp.server").addFilter(_without_the_request)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+
+
+def _without_the_request(record: logging.LogRecord) -> bool:
+    """aiohttp quotes what it could not parse, and with it tokens, cookies and login codes."""
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is not None and kind.__module__.startswith("aiohttp."):
+        record.msg, record.args = "request not understood: %s", (kind.__name__,)
+        record.exc_info = record.exc_text = None
+    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from adapters.store.event_store import EventStore, open_event_store, sqlite_path
@@ -19,6 +20,8 @@ from web.reading import Progress, Reading
 from web.settings import Settings
 
 DIRECTORY_WITHIN_S = 2.0
+
+log = structlog.get_logger()
 
 
 def beside_database(settings: Settings, ending: str) -> Path:
@@ -77,8 +80,16 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     feed_id = store.found(clock()).feed_id
     read_models = open_read_models(settings, store, feed_id)
     runner = ProjectionRunner(store.another(), read_models)
+    if runner.position > store.last_position():
+        # An older copy of the store was put back: what the read models know has not happened.
+        log.warning("read models are ahead of the events and begin anew")
+        with read_models.transaction() as tables:
+            read_models.reset(tables, {projection.name: projection.schema for projection in ALL})
+        runner = ProjectionRunner(runner.source, read_models)
 
     def directory_at(position: int) -> Directory:
+        if runner.failure is not None:
+            raise TimeoutError(f"read models stand still: {runner.failure}")
         runner.wait_for(position, DIRECTORY_WITHIN_S)
         return Directory(read_models, settings.super_approvers)
 

@@ -154,9 +154,14 @@ class Writer:
         later: list[_Job] = []
         self._commit(batch, later)
         _tell([job for job in batch if job.settled])
-        for job in later:
+        for number, job in enumerate(later):
             self._commit([job], [], directory=True)
             _tell([job])
+            if isinstance(job.refused, StoreUnavailable):
+                # The read models stand still: waiting for them again would hold up everybody.
+                _refuse_all(later[number + 1 :], job.refused)
+                _tell(later[number + 1 :])
+                return
 
     def _commit(self, jobs: list[_Job], later: list[_Job], directory: bool = False) -> None:
         """Run and save; on a conflict again, all, then halves, then one by one."""
