@@ -22,6 +22,7 @@ from domain.session import Session, session_stream
 QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 # Of a reason, how many words are looked up as ids: a text has room for hundreds.
 LOOKED_UP_WORDS = 20
+KEPT_SUGGESTIONS = 10
 
 
 class Directory(Protocol):
@@ -182,7 +183,7 @@ def _keep_in_inbox(
         refusal=refusal.code,
         verdict=command.verdict.value if command.verdict else None,
         reply_id=command.reply_id,
-        suggestions=list(getattr(refusal, "suggestions", ())),
+        suggestions=list(getattr(refusal, "suggestions", ()))[:KEPT_SUGGESTIONS],
         **about,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -94,3 +95,14 @@ async def test_without_its_writer_it_is_alive_and_not_ready(service: Service) ->
         "POST", "/approvals", json={"obj_id": "1_1", "message": "m", "approvers": ["zhangsan"]}
     )
     assert (status, problem["code"]) == (503, "unavailable")
+
+
+async def test_a_store_that_takes_nothing_makes_it_unready_until_it_does(service: Service) -> None:
+    writer = service.app[keys.WRITER]
+    writer.failed_at = time.monotonic()
+    status, body = await probe(service, "/readyz")
+    assert (status, body["checks"]["writer"]) == (503, "the store does not take what is written")
+    await service.ask()
+    assert (await probe(service, "/readyz"))[0] == 200
+    writer.failed_at = time.monotonic() - 60
+    assert (await probe(service, "/readyz"))[0] == 200

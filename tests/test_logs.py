@@ -45,9 +45,16 @@ async def test_the_writer_survives_an_error_that_it_cannot_log(
         with closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # whoever holds the store, the writer gives up
             assert await ask(http, port, "1_1") == 503
+            assert await ready(http, port) == 503
         assert await ask(http, port, "1_1") == 201
+        assert await ready(http, port) == 200
     process.terminate()
     assert await process.wait() == 0
+
+
+async def ready(http: aiohttp.ClientSession, port: int) -> int:
+    async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
+        return response.status
 
 
 async def ask(http: aiohttp.ClientSession, port: int, obj_id: str) -> int:

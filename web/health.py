@@ -1,6 +1,7 @@
 """Alive, and able to serve: for the operator's probes. WeCom's troubles never make us unready."""
 
 import asyncio
+import time
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from web import keys
 from web.json_answers import json_answer
 
 LAG_LIMIT_S = 10.0
+FAILURE_COUNTS_S = 30.0
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -21,7 +23,7 @@ async def readyz(request: web.Request) -> web.Response:
     """The database, the writer and the read models work."""
     checks = {
         "database": await _database(request),
-        "writer": None if request.app[keys.WRITER].alive else "the writer has stopped",
+        "writer": _writer(request),
         "read_models": request.app[keys.RUNNER].failure or await _lag(request),
     }
     ready = not any(checks.values())
@@ -39,6 +41,17 @@ async def _database(request: web.Request) -> str | None:
             await request.app[keys.READING].last_position()
     except (PersistenceError, TimeoutError) as error:
         return f"the event store cannot be read ({type(error).__name__})"
+    return None
+
+
+def _writer(request: web.Request) -> str | None:
+    """A failure counts for half a minute: where nothing is asked, nothing could disprove it."""
+    writer = request.app[keys.WRITER]
+    if not writer.alive:
+        return "the writer has stopped"
+    failed_at = writer.failed_at
+    if failed_at is not None and time.monotonic() - failed_at < FAILURE_COUNTS_S:
+        return "the store does not take what is written"
     return None
 
 

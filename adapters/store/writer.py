@@ -7,6 +7,7 @@ MAX_BATCH in one transaction (design and figures: docs/decisions/0003-one-writer
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,6 +89,9 @@ class Writer:
         self._accepting = threading.Lock()
         self._stopped = False
         self._forgotten_at: Any = None
+        self.failed_at: float | None = None
+        """When the store last refused to take something, by the monotonic clock; None: it took
+        what came since."""
         self.last_position = self.store.last_position()
 
     def start(self) -> None:
@@ -178,6 +182,7 @@ class Writer:
             except UNAVAILABLE as error:
                 log.error("store unavailable", error=str(error), commands=len(jobs))
                 self.figures.failures += 1
+                self.failed_at = time.monotonic()
                 _refuse_all(jobs, StoreUnavailable(str(error)))
                 return
             except Exception as error:
@@ -238,6 +243,7 @@ class Writer:
         events, delivery_keys = unit.collect()
         if events or delivery_keys:
             unit.number(self.store.save(events, delivery_keys))
+            self.failed_at = None
             self.last_position = self.store.saved_to or self.last_position
             self.figures.commits += 1
             self.figures.events += len(events)
