@@ -32,7 +32,7 @@ class Directory(Protocol):
         """Reply ids of all approvals ever that differ from this one in case at most."""
 
     def waiting_for(self, userid: str) -> Sequence[str]:
-        """Reply ids of pending approvals that this member may decide, oldest first."""
+        """Reply ids of pending approvals that this member may decide, most urgent first."""
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""

@@ -1,4 +1,4 @@
-"""What runs beside the handlers: sending, and the clock that ends what nobody answered."""
+"""The clock that ends what nobody answered."""
 
 import asyncio
 from collections.abc import Callable

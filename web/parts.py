@@ -49,7 +49,7 @@ class Parts:
     lease: FileLease
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
-        """The projections before the writer, and after it until everything is taken in."""
+        """The projections start before the writer and stop after it, at the end of a chunk."""
         loop, progress = asyncio.get_running_loop(), self.reading.progress
         self.runner.on_progress = lambda position: _in_loop(loop, progress, position)
         self.runner.start()

@@ -262,7 +262,7 @@ class Writer:
             try:
                 self.store.recorder.delete_delivery_keys(command.at - KEEP_DELIVERY_KEYS)
             except UNAVAILABLE as error:
-                log.warning("old delivery keys are kept for now", error=str(error))
+                log.warning("old delivery keys are kept until the next time", error=str(error))
 
 
 class _Crashed(StoreUnavailable):
