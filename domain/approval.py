@@ -37,6 +37,7 @@ class Approval(Aggregate):
         action_digest: str | None = None
         details: dict[str, str] = {}  # noqa: RUF012  # msgspec copies an empty default
         callback_url: str | None = None
+        test: bool = False
 
     class Notified(Event, frozen=True, kw_only=True):
         TOPIC = "approval.notified"
@@ -352,6 +353,7 @@ def _request_fields(asked: RequestApproval) -> dict[str, Any]:
         "action_digest": asked.action_digest,
         "details": asked.details,
         "callback_url": asked.callback_url,
+        "test": asked.test,
     }
 
 

@@ -26,6 +26,9 @@ class RequestApproval:
     action_digest: str | None = None
     details: dict[str, str] = field(default_factory=dict)
     callback_url: str | None = None
+    test: bool = False
+    """An administrator tries the way to a member; nothing waits for the answer, and it is no
+    decision that an engine hears of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

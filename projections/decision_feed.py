@@ -12,7 +12,11 @@ SOURCE = "/fta-approval"
 
 
 class DecisionFeed(Projection):
-    """One CloudEvent for each end of an approval, at the position of the event that ended it."""
+    """
+    One CloudEvent for each end of an approval, at the position of the event that ended it.
+
+    A test approval (contract 1, `doctor --send`) ends like any other and is no decision.
+    """
 
     name = "decision_feed"
     schema = """
@@ -26,6 +30,8 @@ class DecisionFeed(Projection):
 
     def project(self, fact: Fact, tables: Tables) -> None:
         if not isinstance(fact.event, ENDS) or fact.approval is None:
+            return
+        if fact.approval.requested.test:
             return
         kind = event_type(fact.approval.status)
         event = cloud_event(fact.position, kind, fact.approval)

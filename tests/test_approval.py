@@ -170,6 +170,7 @@ def test_the_same_request_finds_it_also_after_the_settings_have_changed() -> Non
         {"action_digest": "sha256:" + "0" * 64},
         {"details": {"IP": "10.0.0.1"}},
         {"callback_url": "https://engine.example/decisions"},
+        {"test": True},
     ],
     ids=str,
 )

@@ -236,6 +236,13 @@ def test_an_end_is_a_decision_at_its_position(house: House, command: Any, status
     assert (data["status"], data["number"]) == (status, 1)
 
 
+@pytest.mark.parametrize(("command", "status"), ENDED)
+def test_the_end_of_a_test_approval_is_no_decision(house: House, command: Any, status: str) -> None:
+    house.do(ask(test=True), NOTIFIED, command)
+    assert [row["status"] for row in house.rows("approvals")] == [status]
+    assert house.rows("decision_feed") == []
+
+
 def test_what_a_position_says_never_changes(house: House) -> None:
     """What became known after the end, such as a late delivery, stands elsewhere."""
     house.do(ask(), reached("zhangsan"), presses("zhangsan", APPROVE))

@@ -52,6 +52,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "action_digest": str | None,
         "details": dict[str, str],
         "callback_url": str | None,
+        "test": bool,
     },
     "approval.notified": {"notice": str, "to": str, "cut": bool},
     "approval.notification-failed": {
@@ -113,6 +114,15 @@ GOLDEN: list[tuple[str, bytes]] = [
         b'"requested_by":"wangwu","action":"{\\"ip\\":\\"10.0.0.1\\"}",'
         b'"action_digest":"sha256:00","details":{"IP":"10.0.0.1"},'
         b'"callback_url":"https://engine.example/decisions"}',
+    ),
+    (
+        "approval.requested",
+        b'{"originator_id":"approval-12345_2","originator_version":1,'
+        + AT_NOON
+        + b'"engine":"fta-approval doctor",'
+        b'"channel":"api","obj_id":"12345_2","run":1,"message":"m","approvers":["zhangsan"],'
+        b'"asked":["zhangsan"],"kind":"solution","risk":"medium","expires_in":1200,'
+        b'"expires_at":"2026-05-04T12:20:00Z","test":true}',
     ),
     (
         "approval.requested",
@@ -266,7 +276,7 @@ def test_what_the_defaults_say_about_older_events() -> None:
         )
     )
     assert (requested.biz_id, requested.requested_by, requested.action) == (None, None, None)
-    assert (requested.details, requested.callback_url) == ({}, None)
+    assert (requested.details, requested.callback_url, requested.test) == ({}, None, False)
     assert (notified.cut, failed.unreachable, answered.unreachable) == (False, False, False)
     assert (replied.refusal, replied.repeated, replied.sent_at) == (None, False, None)
     assert (received.suggestions, received.verdict) == ([], None)

@@ -1,4 +1,4 @@
-"""WeCom's API: one access token, kept and refreshed once when refused; text messages; who logs in.
+"""WeCom's API: one access token, kept and refreshed once when refused; messages; who logs in.
 
 Facts: wecom-protocol 0, 4, 5, 6.2. Business errors are HTTP 200 with `errcode`; the `errmsg` is
 not stable, so only the code decides.
@@ -126,16 +126,48 @@ class WeComClient:
         }
         if once:
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": 1800}
-        answer = await self._call("message/send", body=body)
-        for field_name, why in (
-            (
-                "invaliduser",
-                "WeCom does not know the member, or they are outside the visible range",
-            ),
-            ("unlicenseduser", "the member has no licence for this application"),
-        ):
-            if str(answer.get(field_name) or ""):
-                raise Unreachable(why)
+        _check_reached(await self.call("message/send", body=body))
+
+    async def send_card(self, userid: str, card: Mapping[str, Any]) -> str | None:
+        """
+        Send one template card to one member.
+
+        Its `task_id` is used once, for ever: the same card again is refused with 42014, which
+        says that it went out before.
+
+        Returns:
+            The response code that changes this card once, within 72 hours; None if WeCom gave none.
+
+        Raises:
+            Unreachable, WeComRefused: Never for this member or card.
+            WeComAway, WeComMisconfigured: Not now; 43012 is about cards only.
+        """
+        body = {
+            "touser": userid,
+            "msgtype": "template_card",
+            "agentid": self._account.agent_id,
+            "template_card": card,
+        }
+        answer = await self.call("message/send", body=body)
+        _check_reached(answer)
+        return str(answer.get("response_code") or "") or None
+
+    async def update_card(self, userid: str, response_code: str, card: Mapping[str, Any]) -> None:
+        """
+        Change the card of one member to another.
+
+        Raises:
+            WeComRefused: 60140 where the code was used, or is older than 72 hours.
+            Unreachable: The member is no longer visible, or never had the card.
+            WeComAway, WeComMisconfigured: Not now.
+        """
+        body = {
+            "userids": [userid],
+            "agentid": self._account.agent_id,
+            "response_code": response_code,
+            "template_card": card,
+        }
+        _check_reached(await self.call("message/update_template_card", body=body))
 
     async def member_of(self, code: str) -> str | None:
         """
@@ -144,14 +176,23 @@ class WeComClient:
         Raises:
             WeComRefused: The code is wrong, used or old (40029).
         """
-        answer = await self._call("auth/getuserinfo", query={"code": code})
+        answer = await self.call("auth/getuserinfo", query={"code": code})
         userid = answer.get("userid") or answer.get("UserId")
         return str(userid) if userid else None
 
-    async def _call(
+    async def call(
         self, path: str, query: Mapping[str, str] | None = None, body: Any = None
     ) -> dict[str, Any]:
-        """One call, its token renewed and the call repeated once if the token is refused."""
+        """
+        One call of the API, its token renewed and the call repeated once if the token is refused.
+
+        Args:
+            path: Below `/cgi-bin/`, such as `menu/get`.
+            body: Plain JSON to be posted; None: a GET.
+
+        Raises:
+            WeComError: One of its kinds, for everything but errcode 0.
+        """
         token = await self._access_token(refused=None)
         answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
         if answer.get("errcode", 0) in TOKEN_REFUSED:
@@ -247,6 +288,15 @@ class WeComClient:
                 self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
             raise WeComMisconfigured(code, detail)
         raise WeComRefused(code, detail)
+
+
+def _check_reached(answer: Mapping[str, Any]) -> None:
+    """Errcode 0 with the member in a list of those who were not reached is no success."""
+    # A string with `|` after a send, an array after an update (wecom-protocol 5.2, 3.2).
+    if answer.get("invaliduser"):
+        raise Unreachable("WeCom does not know the member, or they are outside the visible range")
+    if answer.get("unlicenseduser"):
+        raise Unreachable("the member has no licence for this application")
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
