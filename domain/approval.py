@@ -4,12 +4,18 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from domain import approvers, errors, identity, wording
+from domain import approvers, errors, identity
 from domain.aggregate import Aggregate, Event, applies
 from domain.approvers import Answer
 from domain.commands import RecordDelivery, RequestApproval
-from domain.decision import Capacity, Channel, Delivery, Ending, Kind, Risk, Status, Verdict
+from domain.decision import Capacity, Channel, Ending, Kind, Risk, Status, Verdict
 from domain.identity import same_person
+from domain.notifications import Delivery, Notifications, Way
+
+# One reminder, when a quarter of the time is left, if that is worth anything to whoever reads it.
+REMIND_AT_LAST = 4
+LEAST_TIME_LEFT = timedelta(minutes=2)
+LEFT = "the member has left the application's visible range"
 
 
 class Approval(Aggregate):
@@ -38,12 +44,15 @@ class Approval(Aggregate):
         details: dict[str, str] = {}  # noqa: RUF012  # msgspec copies an empty default
         callback_url: str | None = None
         test: bool = False
+        tells_requester: bool = False
 
     class Notified(Event, frozen=True, kw_only=True):
         TOPIC = "approval.notified"
         notice: str
         to: str
         cut: bool = False
+        way: str = ""
+        response_code: str | None = None
 
     class NotificationFailed(Event, frozen=True, kw_only=True):
         TOPIC = "approval.notification-failed"
@@ -51,6 +60,17 @@ class Approval(Aggregate):
         to: str
         problem: str
         unreachable: bool = False
+
+    class BecameUnreachable(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.became-unreachable"
+        to: str
+        problem: str
+
+    class NobodyReached(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.nobody-reached"
+
+    class Reminded(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.reminded"
 
     class Opened(Event, frozen=True, kw_only=True):
         TOPIC = "approval.opened"
@@ -67,6 +87,7 @@ class Approval(Aggregate):
         repeated: bool = False
         delivery_key: str | None = None
         sent_at: datetime | None = None
+        response_code: str | None = None
 
     class Approved(Event, frozen=True, kw_only=True):
         TOPIC = "approval.approved"
@@ -119,6 +140,7 @@ class Approval(Aggregate):
             asked=[userid for userid in everybody if same_person(userid) != requester],
             expires_at=asked.at + timedelta(seconds=asked.expires_in),
             approvers=identity.merged(asked.approvers),
+            tells_requester=identity.may_be_member(asked.requested_by),
             **_request_fields(asked),
         )
         return approval
@@ -184,18 +206,41 @@ class Approval(Aggregate):
         if self.ending is None and at >= self.expires_at:
             self.trigger(self.Expired, at)
 
+    def remind(self, at: datetime) -> None:
+        """Remind whoever was asked: once, neither too early nor too late to be of use."""
+        due = self.remind_at
+        if due is None or self.reminded or self.ending is not None:
+            return
+        if at >= due and self.expires_at - at >= LEAST_TIME_LEFT:
+            self.trigger(self.Reminded, at)
+
     def open_page(self, by: str, at: datetime) -> None:
-        """Remember who opened the page, where deciding by message depends on it."""
-        if self.ending is None and self.was_cut_for(by) and not self.was_opened_by(by):
+        """Remember who opened the page, where deciding by message may come to depend on it."""
+        if self.ending is None and self.notifications.does_opening_matter(by):
             self.trigger(self.Opened, at, by=by)
+
+    def lose_member(self, userid: str, at: datetime) -> None:
+        """The member cannot be reached any more; again, or after an end: nothing happens."""
+        asked = self.deliveries.get(same_person(userid))
+        if asked is None or self.ending is not None:
+            return
+        if not self.notifications.is_beyond_reach(userid):
+            self.trigger(self.BecameUnreachable, at, to=asked.userid, problem=LEFT)
+            self._notice_if_nobody_is_reached(at)
 
     def record_delivery(self, delivery: RecordDelivery) -> None:
         """Record what became of one message. The same notice again changes nothing."""
-        if delivery.notice in self.delivered:
+        if delivery.notice in self.notifications.recorded:
             return
         if delivery.problem is None:
             self.trigger(
-                self.Notified, delivery.at, notice=delivery.notice, to=delivery.to, cut=delivery.cut
+                self.Notified,
+                delivery.at,
+                notice=delivery.notice,
+                to=delivery.to,
+                cut=delivery.cut,
+                way=delivery.way.value,
+                response_code=delivery.response_code,
             )
         else:
             self.trigger(
@@ -206,6 +251,14 @@ class Approval(Aggregate):
                 problem=delivery.problem,
                 unreachable=delivery.unreachable,
             )
+            self._notice_if_nobody_is_reached(delivery.at)
+
+    def _notice_if_nobody_is_reached(self, at: datetime) -> None:
+        """Once: no approver can be told any more, so that somebody else has to hear of it."""
+        may_decide = [userid for userid in self.approvers if self.is_asked(userid)]
+        beyond_reach = all(map(self.notifications.is_beyond_reach, may_decide))
+        if beyond_reach and self.ending is None and not self.nobody_reached:
+            self.trigger(self.NobodyReached, at)
 
     def _refusal_of(self, answer: Answer, at: datetime) -> errors.Refusal | None:
         refusal = approvers.first_refusal(approvers.RIGHT_TO_DECIDE, self, answer)
@@ -252,18 +305,23 @@ class Approval(Aggregate):
         wanted = Status.APPROVED if verdict is Verdict.APPROVE else Status.REJECTED
         return self.status is wanted and same_person(self.ending.by) == same_person(userid)
 
-    def was_cut_for(self, userid: str) -> bool:
-        """Whether the member's message did not, or would not, show everything."""
-        delivery = self.deliveries.get(same_person(userid))
-        return (delivery is not None and delivery.cut) or not self.fits_a_text
+    def has_answer(self, userid: str) -> bool:
+        """Whether the member ended it in the chat, and so was told there what came of it."""
+        ending = self.ending
+        if ending is None or ending.via not in (Channel.TEXT, Channel.CARD):
+            return False
+        return same_person(ending.by or "") == same_person(userid)
 
-    def was_opened_by(self, userid: str) -> bool:
-        return same_person(userid) in self.opened_by
+    @property
+    def deliveries(self) -> dict[str, Delivery]:
+        """What became of the message that asks each member."""
+        return self.notifications.of
 
-    def reached_at(self, userid: str) -> datetime | None:
-        """When WeCom took the message that asks this member."""
-        delivery = self.deliveries.get(same_person(userid))
-        return delivery.at if delivery and delivery.state == "sent" else None
+    @property
+    def remind_at(self) -> datetime | None:
+        """When a reminder is due; None where it would come too late to be of use."""
+        left = (self.expires_at - self.requested.timestamp) / REMIND_AT_LAST
+        return self.expires_at - left if left >= LEAST_TIME_LEFT else None
 
     # State. Assign, never check: these run again on every load, under every later rule.
 
@@ -275,33 +333,49 @@ class Approval(Aggregate):
         self.risk = Risk(event.risk)
         self.kind = Kind(event.kind)
         self.expires_at = event.expires_at
-        self.fits_a_text = wording.fits(event.message, self.reply_id)
         self.ending: Ending | None = None
-        self.deliveries = {same_person(userid): Delivery(userid) for userid in event.asked}
-        self.delivered: set[str] = set()
-        self.opened_by: set[str] = set()
+        self.notifications = Notifications(event.asked, event.message, self.reply_id)
+        self.nobody_reached = False
+        self.reminded = False
 
     @applies(Notified)
     def _notified(self, event: Notified) -> None:
-        self._delivered(event.notice, Delivery(event.to, "sent", None, event.timestamp, event.cut))
+        self.notifications.sent(
+            event.notice,
+            event.to,
+            event.timestamp,
+            cut=event.cut,
+            way=Way(event.way),
+            code=event.response_code,
+        )
 
     @applies(NotificationFailed)
     def _notification_failed(self, event: NotificationFailed) -> None:
-        state = "unreachable" if event.unreachable else "failed"
-        self._delivered(event.notice, Delivery(event.to, state, event.problem, event.timestamp))
+        self.notifications.failed(
+            event.notice, event.to, event.timestamp, event.problem, event.unreachable
+        )
 
-    def _delivered(self, notice: str, delivery: Delivery) -> None:
-        self.delivered.add(notice)
-        if notice.startswith("ask/"):
-            self.deliveries[same_person(delivery.userid)] = delivery
+    @applies(BecameUnreachable)
+    def _became_unreachable(self, event: BecameUnreachable) -> None:
+        self.notifications.lost(event.to, event.timestamp, event.problem)
+
+    @applies(NobodyReached)
+    def _nobody_reached(self, event: NobodyReached) -> None:
+        self.nobody_reached = True
+
+    @applies(Reminded)
+    def _reminded(self, event: Reminded) -> None:
+        self.reminded = True
 
     @applies(Opened)
     def _opened(self, event: Opened) -> None:
-        self.opened_by.add(same_person(event.by))
+        self.notifications.opened(event.by)
 
     @applies(Replied)
     def _replied(self, event: Replied) -> None:
-        pass  # a reply changes nothing; what it decided is an event of its own
+        # A reply changes nothing of the approval; what it decided is an event of its own.
+        if event.response_code is not None:
+            self.notifications.give_code(event.by, event.response_code, event.timestamp)
 
     @applies(Approved)
     def _approved(self, event: Approved) -> None:

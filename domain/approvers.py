@@ -62,7 +62,7 @@ def high_risk_by_its_own_page_or_id(approval: "Approval", answer: Answer) -> err
 def has_read_the_message(approval: "Approval", answer: Answer) -> errors.Refusal | None:
     """Where the message did not fit, text and card decide only after the page was opened."""
     by_message = answer.channel in (Channel.TEXT, Channel.CARD)
-    if by_message and approval.was_cut_for(answer.by) and not approval.was_opened_by(answer.by):
+    if by_message and not approval.notifications.has_seen_whole(answer.by, answer.channel):
         return errors.OpenItFirst(approval.reply_id)
     return None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.decision import Channel, Kind, Risk, Verdict
+from domain.notifications import Way
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,8 @@ class Reply:
     """Code of what keeps these words from deciding anything."""
     sent_at: datetime | None = None
     """When WeCom says it was sent; kept for the record, decides nothing."""
+    response_code: str | None = None
+    """Came with a tap on a card, and changes that card once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +106,32 @@ class Expire:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Remind:
+    """The clock: most of the time is over. After an end, too late, or again, nothing happens."""
+
+    at: datetime
+    reply_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Greet:
+    """A member came to the application, and is told what waits for them: once an hour."""
+
+    at: datetime
+    by: str
+    delivery_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordLeaving:
+    """A member has left the application's visible range, or the corp."""
+
+    at: datetime
+    by: str
+    delivery_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecordDelivery:
     """What became of one message to one member: our own sender learned it."""
 
@@ -115,7 +144,11 @@ class RecordDelivery:
     """None when WeCom took it; else what is wrong, in a sentence."""
     unreachable: bool = False
     cut: bool = False
-    """The text did not fit and was cut."""
+    """What was shown is less than the whole message."""
+    way: Way = Way.TEXT
+    """As what it was sent."""
+    response_code: str | None = None
+    """Changes the card that was sent, once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +177,9 @@ Command = (
     | OpenPage
     | Cancel
     | Expire
+    | Remind
+    | Greet
+    | RecordLeaving
     | RecordDelivery
     | OpenSession
     | EndSession

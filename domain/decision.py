@@ -67,14 +67,3 @@ class Ending:
     """The userid as WeCom spelled it; the engine if it cancelled; None if the clock did."""
     capacity: Capacity | None = None
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of the message that asks one member."""
-
-    userid: str
-    state: str = "pending"
-    detail: str | None = None
-    at: datetime | None = None
-    cut: bool = False

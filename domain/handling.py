@@ -23,6 +23,7 @@ QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 # Of a reason, how many words are looked up as ids: a text has room for hundreds.
 LOOKED_UP_WORDS = 20
 KEPT_SUGGESTIONS = 10
+GREETED_AT_MOST_EVERY = timedelta(hours=1)
 
 
 class Directory(Protocol):
@@ -33,6 +34,9 @@ class Directory(Protocol):
 
     def waiting_for(self, userid: str) -> Sequence[str]:
         """Reply ids of pending approvals that this member may decide, most urgent first."""
+
+    def addressed_to(self, userid: str) -> Sequence[str]:
+        """Reply ids of pending approvals that this member was asked about."""
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""
@@ -127,12 +131,13 @@ def reply(command: commands.Reply, unit: Unit) -> None:
     """Keep the reply where it belongs, and let it decide if it does. A repeat does nothing."""
     if unit.is_repeated_delivery(command.by, command.delivery_key):
         return
-    about = {"delivery_key": command.delivery_key, "sent_at": command.sent_at}
+    about: dict[str, Any] = {"delivery_key": command.delivery_key, "sent_at": command.sent_at}
     try:
         approval = _approval_named_by(command, unit)
     except errors.Refusal as refusal:
         _keep_in_inbox(command, refusal, unit, about)
         raise
+    about["response_code"] = command.response_code
     doubt = command.doubt or _doubt_about_reason(command, unit)
     if doubt is not None or command.verdict is None:
         undecided = errors.NothingDecided(doubt or "unreadable")
@@ -224,7 +229,7 @@ def _without_id(command: commands.Reply, unit: Unit) -> Approval:
 
 
 def _must_be_meant(approval: Approval, command: commands.Reply, directory: Directory) -> bool:
-    reached_at = approval.reached_at(command.by)
+    reached_at = approval.notifications.reached_at(command.by)
     lately = directory.lately_asked_or_ended(command.by, command.at - QUIET_BEFORE_NAMELESS)
     return (
         reached_at is not None
@@ -271,6 +276,33 @@ def expire(command: commands.Expire, unit: Unit) -> None:
     _known(command.reply_id, unit).expire(command.at)
 
 
+def remind(command: commands.Remind, unit: Unit) -> None:
+    """Remind whoever was asked, if it is time and nothing has ended it."""
+    _known(command.reply_id, unit).remind(command.at)
+
+
+def greet(command: commands.Greet, unit: Unit) -> None:
+    """Have a member told what waits for them, unless they were within the hour."""
+    if unit.is_repeated_delivery(command.by, command.delivery_key):
+        return
+    an_hour_ago = command.at - GREETED_AT_MOST_EVERY
+    before = unit.by_stream(identity.inbox_stream(command.by, an_hour_ago))
+    today = unit.inbox(command.by, command.at)
+    inboxes = [inbox for inbox in (before, today) if isinstance(inbox, Inbox)]
+    if any(inbox.was_greeted_after(an_hour_ago) for inbox in inboxes):
+        return
+    if unit.directory().waiting_for(command.by):
+        today.greet(command.by, command.at)
+
+
+def record_leaving(command: commands.RecordLeaving, unit: Unit) -> None:
+    """End the member's sessions, and have every approval know that they are out of reach."""
+    if unit.is_repeated_delivery(command.by, command.delivery_key):
+        return
+    for reply_id in unit.directory().addressed_to(command.by):
+        _known(reply_id, unit).lose_member(command.by, command.at)
+
+
 def record_delivery(command: commands.RecordDelivery, unit: Unit) -> None:
     """Record what became of a message."""
     aggregate = unit.by_stream(command.stream)
@@ -312,6 +344,9 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.OpenPage: open_page,
     commands.Cancel: cancel,
     commands.Expire: expire,
+    commands.Remind: remind,
+    commands.Greet: greet,
+    commands.RecordLeaving: record_leaving,
     commands.RecordDelivery: record_delivery,
     commands.OpenSession: open_session,
     commands.EndSession: end_session,

@@ -40,6 +40,11 @@ def same_person(userid: str) -> str:
     return userid.casefold()
 
 
+def may_be_member(name: str | None) -> bool:
+    """Whether a name could be the userid of somebody; who asks may also be a program."""
+    return name is not None and USERID.fullmatch(name) is not None and name.casefold() != "sys"
+
+
 def merged(userids: list[str]) -> list[str]:
     """Without doubles, the first spelling of each kept."""
     people: dict[str, str] = {}

@@ -6,9 +6,12 @@ from typing import Any
 from domain.aggregate import Aggregate, Event, applies
 from domain.commands import RecordDelivery
 
+NOT_TEXT = "not-text"
+"""The refusal of a picture, a voice message …: only texts and cards are read."""
+
 
 class Inbox(Aggregate):
-    """What one member wrote on one day that belongs to no approval, and what they were told."""
+    """What one member wrote or did on one day that belongs to no approval, and what they heard."""
 
     class Received(Event, frozen=True, kw_only=True):
         TOPIC = "inbox.received"
@@ -21,6 +24,11 @@ class Inbox(Aggregate):
         suggestions: list[str] = []  # noqa: RUF012  # msgspec copies an empty default
         delivery_key: str | None = None
         sent_at: datetime | None = None
+        unanswered: bool = False
+
+    class Greeted(Event, frozen=True, kw_only=True):
+        TOPIC = "inbox.greeted"
+        by: str
 
     class Answered(Event, frozen=True, kw_only=True):
         TOPIC = "inbox.answered"
@@ -30,8 +38,16 @@ class Inbox(Aggregate):
         unreachable: bool = False
 
     def receive(self, at: datetime, **reply: Any) -> None:
-        """Keep a reply, with why it decided nothing."""
-        self.trigger(self.Received, at, **reply)
+        """Keep a reply, with why it decided nothing; that only texts count is said once a day."""
+        unanswered = reply["refusal"] == NOT_TEXT and self.was_told_text_only
+        self.trigger(self.Received, at, unanswered=unanswered, **reply)
+
+    def greet(self, by: str, at: datetime) -> None:
+        """The member came, and something waits for them."""
+        self.trigger(self.Greeted, at, by=by)
+
+    def was_greeted_after(self, at: datetime) -> bool:
+        return self.greeted_at is not None and self.greeted_at > at
 
     def record_delivery(self, delivery: RecordDelivery) -> None:
         """Record what became of an answer. The same notice again changes nothing."""
@@ -48,10 +64,16 @@ class Inbox(Aggregate):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.answered: set[str] = set()
+        self.was_told_text_only = False
+        self.greeted_at: datetime | None = None
 
     @applies(Received)
     def _received(self, event: Received) -> None:
-        pass
+        self.was_told_text_only |= event.refusal == NOT_TEXT
+
+    @applies(Greeted)
+    def _greeted(self, event: Greeted) -> None:
+        self.greeted_at = event.timestamp
 
     @applies(Answered)
     def _answered(self, event: Answered) -> None:

@@ -1,5 +1,6 @@
 """Every approval: how to find it by uuid, by node, by engine, by state."""
 
+from domain.approval import Approval
 from domain.identity import same_person
 from projections.database import Tables
 from projections.projection import ENDS, Fact, Projection, milliseconds
@@ -21,12 +22,14 @@ class ApprovalList(Projection):
             risk TEXT NOT NULL,
             status TEXT NOT NULL,
             requested_at BIGINT NOT NULL,
-            expires_at BIGINT NOT NULL);
+            expires_at BIGINT NOT NULL,
+            nobody_reached BIGINT NOT NULL);
         CREATE UNIQUE INDEX approvals_by_number ON approvals (number);
         CREATE INDEX approvals_by_engine ON approvals (engine, number);
         CREATE INDEX approvals_by_folded_reply_id ON approvals (reply_id_folded);
         CREATE INDEX approvals_by_obj_id ON approvals (obj_id, number);
-        CREATE INDEX approvals_by_status ON approvals (status, number)
+        CREATE INDEX approvals_by_status ON approvals (status, number);
+        CREATE INDEX approvals_unreached ON approvals (number) WHERE nobody_reached = 1
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
@@ -34,12 +37,12 @@ class ApprovalList(Projection):
             return
         if fact.event.originator_version == 1:
             self._add(fact, tables)
-        elif isinstance(fact.event, ENDS):
-            tables.update(
-                self.name,
-                {"approval_id": fact.approval.approval_id},
-                {"status": fact.approval.status.value},
-            )
+            return
+        key = {"approval_id": fact.approval.approval_id}
+        if isinstance(fact.event, ENDS):
+            tables.update(self.name, key, {"status": fact.approval.status.value})
+        elif isinstance(fact.event, Approval.NobodyReached):
+            tables.update(self.name, key, {"nobody_reached": 1})
 
     def _add(self, fact: Fact, tables: Tables) -> None:
         approval = fact.approval
@@ -62,5 +65,6 @@ class ApprovalList(Projection):
                 "status": approval.status.value,
                 "requested_at": milliseconds(asked.timestamp),
                 "expires_at": milliseconds(asked.expires_at),
+                "nobody_reached": 0,
             },
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from domain.approval import LEAST_TIME_LEFT
 from domain.identity import same_person
 from projections.database import Database
 from projections.projection import milliseconds
@@ -25,18 +26,25 @@ class Directory:
     def waiting_for(self, userid: str) -> Sequence[str]:
         """A super approver may decide all that waits, an approver what they were asked; nobody
         what they requested. Most urgent first."""
-        if same_person(userid) in self._super_approvers:
-            rows = self._database.query(
-                "SELECT reply_id FROM approvals WHERE status = 'pending' "
-                "AND (requester IS NULL OR requester <> ?) ORDER BY expires_at, number",
-                [same_person(userid)],
-            )
-        else:
-            rows = self._database.query(
-                "SELECT reply_id FROM todo WHERE member = ? AND is_approver = 1 "
-                "AND ended_at IS NULL ORDER BY expires_at, number",
-                [same_person(userid)],
-            )
+        source, values = self._waiting(userid)
+        rows = self._database.query(f"SELECT reply_id {source} ORDER BY expires_at, number", values)
+        return [row["reply_id"] for row in rows]
+
+    def most_urgent(self, userid: str, at: datetime, limit: int) -> tuple[int, Sequence[str]]:
+        """How many wait for the member whose deadline is still to come, and the first of them."""
+        source, values = self._waiting(userid)
+        still, now = f"{source} AND expires_at > ?", [*values, milliseconds(at)]
+        (count,) = self._database.query(f"SELECT count(*) AS waiting {still}", now)
+        rows = self._database.query(
+            f"SELECT reply_id {still} ORDER BY expires_at, number LIMIT ?", [*now, limit]
+        )
+        return count["waiting"], [row["reply_id"] for row in rows]
+
+    def addressed_to(self, userid: str) -> Sequence[str]:
+        rows = self._database.query(
+            "SELECT reply_id FROM todo WHERE member = ? AND ended_at IS NULL ORDER BY number",
+            [same_person(userid)],
+        )
         return [row["reply_id"] for row in rows]
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
@@ -63,6 +71,15 @@ class Directory:
         )
         return [row["reply_id"] for row in rows]
 
+    def reminders_due(self, at: datetime, limit: int) -> Sequence[str]:
+        """Pending approvals of which most of the time is over, and enough is left."""
+        rows = self._database.query(
+            "SELECT reply_id FROM deadlines WHERE remind_at <= ? AND expires_at >= ? "
+            "ORDER BY remind_at LIMIT ?",
+            [milliseconds(at), milliseconds(at + LEAST_TIME_LEFT), limit],
+        )
+        return [row["reply_id"] for row in rows]
+
     def matching(
         self, filters: dict[str, object], after: int, limit: int, engine: str | None
     ) -> Sequence[tuple[int, str]]:
@@ -81,3 +98,15 @@ class Directory:
             [after, *wanted.values(), limit],
         )
         return [(row["number"], row["reply_id"]) for row in rows]
+
+    def _waiting(self, userid: str) -> tuple[str, list[object]]:
+        """Where what waits for a member stands: the rest of a query, and its values."""
+        if same_person(userid) in self._super_approvers:
+            return (
+                "FROM approvals WHERE status = 'pending' AND (requester IS NULL OR requester <> ?)",
+                [same_person(userid)],
+            )
+        return (
+            "FROM todo WHERE member = ? AND is_approver = 1 AND ended_at IS NULL",
+            [same_person(userid)],
+        )

@@ -3,8 +3,13 @@
 A row appears with the event that calls for a message and goes with the event that records what
 became of it. Nothing else is kept here: when to try again is the sender's own affair, so the
 outbox follows from the events alone and a rebuild sends nothing twice.
+
+Each row has a name, its notice: `ask/zhangsan`, `answer/7`, `end/zhangsan` …; what is to be said
+follows from the approval as it is when it is sent.
 """
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -19,7 +24,37 @@ from projections.projection import ENDS, Fact, Projection
 
 DELIVERED = (Approval.Notified, Approval.NotificationFailed, Inbox.Answered)
 REPLIES = (Approval.Replied, Inbox.Received)
-ANSWERED_BY_MESSAGE = (Channel.TEXT.value, Channel.CARD.value)
+BY_MESSAGE = (Channel.TEXT.value, Channel.CARD.value)
+
+
+class Lane(StrEnum):
+    """What one member's messages queue for: nothing in one lane keeps back another."""
+
+    ANSWERS = "answers"
+    """To the member's own words or doings: at once, and each by itself."""
+    NOTICES = "notices"
+    """What others did: many of them in a short time are gathered."""
+    CARDS = "cards"
+    """Changes of what stands on the member's phone already."""
+
+
+class Kind(StrEnum):
+    """What a notice is about: the first part of its name."""
+
+    ASK = "ask"
+    REMIND = "remind"
+    ALARM = "alarm"
+    """To super approvers: none of the approvers can be reached."""
+    END = "end"
+    RESULT = "result"
+    """To who requested."""
+    ANSWER = "answer"
+    GREET = "greet"
+    CARD = "card"
+
+
+LANE_OF = {Kind.ANSWER: Lane.ANSWERS, Kind.GREET: Lane.ANSWERS, Kind.CARD: Lane.CARDS}
+MOOT_AFTER_THE_END = (Kind.ASK, Kind.REMIND, Kind.ALARM)
 
 
 class Outbox(Projection):
@@ -29,43 +64,109 @@ class Outbox(Projection):
             stream TEXT NOT NULL,
             notice TEXT NOT NULL,
             member TEXT NOT NULL,
+            lane TEXT NOT NULL,
             userid TEXT NOT NULL,
             position BIGINT NOT NULL,
             payload TEXT NOT NULL,
             PRIMARY KEY (stream, notice));
-        CREATE INDEX outbox_by_member ON outbox (member, position)
+        CREATE INDEX outbox_by_member ON outbox (member, lane, position)
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
         event: Any = fact.event
-        if isinstance(event, Approval.Requested):
-            for userid in event.asked:
-                _add(tables, fact, _ask_of(userid), userid, None)
-        elif isinstance(event, DELIVERED):
+        if isinstance(event, DELIVERED):
             _remove(tables, fact, event.notice)
-        elif isinstance(event, ENDS) and fact.approval is not None:
+        if fact.approval is not None:
+            for notice, userid in _called_for(event, fact.approval):
+                _add(tables, fact, notice, userid)
+        if isinstance(event, ENDS) and fact.approval is not None:
             # Nobody is asked any more about what has ended.
             for userid in fact.approval.requested.asked:
-                _remove(tables, fact, _ask_of(userid))
-        elif isinstance(event, REPLIES) and event.channel in ANSWERED_BY_MESSAGE:
-            _add(tables, fact, f"answer/{event.originator_version}", event.by, event)
+                for kind in MOOT_AFTER_THE_END:
+                    _remove(tables, fact, _notice(kind, userid))
+        elif isinstance(event, REPLIES) and _is_answered(event):
+            _add(tables, fact, f"{Kind.ANSWER}/{event.originator_version}", event.by, event)
+        elif isinstance(event, Inbox.Greeted):
+            _add(tables, fact, f"{Kind.GREET}/{event.originator_version}", event.by)
 
 
-def _ask_of(userid: str) -> str:
-    return f"ask/{same_person(userid)}"
+def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
+    """Notice and member of each message that this event calls for, answers left aside."""
+    asked = approval.requested.asked
+    if isinstance(event, Approval.Requested):
+        return _to(Kind.ASK, asked)
+    if isinstance(event, Approval.Reminded):
+        return _to(Kind.REMIND, approval.notifications.reached())
+    if isinstance(event, Approval.NobodyReached):
+        return _to(Kind.ALARM, _who_can_still_be_told(approval))
+    if isinstance(event, ENDS):
+        told = [notice for userid in asked for notice in _of_the_end(approval, userid)]
+        requester = approval.requested.requested_by
+        if approval.requested.tells_requester and requester is not None:
+            told.append((_notice(Kind.RESULT, requester), requester))
+        return told
+    if approval.ending is None:
+        return ()
+    if isinstance(event, Approval.Notified) and event.notice == _notice(Kind.ASK, event.to):
+        return _of_the_end(approval, event.to)  # it was on its way when the approval ended
+    if isinstance(event, Approval.Replied) and event.response_code is not None:
+        return [(f"{Kind.CARD}/{same_person(event.by)}/{event.originator_version}", event.by)]
+    return ()
+
+
+def _of_the_end(approval: Approval, userid: str) -> Iterable[tuple[str, str]]:
+    """How a member who was asked hears of the end: as they were asked."""
+    if approval.notifications.has_card(userid):
+        yield f"{Kind.CARD}/{same_person(userid)}", userid
+    if approval.notifications.was_asked_by_text(userid) and not approval.has_answer(userid):
+        yield _notice(Kind.END, userid), userid
+
+
+def _who_can_still_be_told(approval: Approval) -> list[str]:
+    """Super approvers of the time of the request whose own message did not fail."""
+    approvers = {same_person(userid) for userid in approval.approvers}
+    return [
+        userid
+        for userid in approval.requested.asked
+        if same_person(userid) not in approvers
+        and not approval.notifications.is_beyond_reach(userid)
+    ]
+
+
+def _is_answered(event: Any) -> bool:
+    """A tap that did something is answered by its card, which changes."""
+    if event.channel not in BY_MESSAGE or getattr(event, "unanswered", False):
+        return False
+    return event.channel == Channel.TEXT.value or event.refusal is not None
+
+
+def _to(kind: Kind, userids: Iterable[str]) -> list[tuple[str, str]]:
+    return [(_notice(kind, userid), userid) for userid in userids]
+
+
+def _notice(kind: Kind, userid: str) -> str:
+    return f"{kind}/{same_person(userid)}"
+
+
+def kind_of(notice: str) -> Kind:
+    """What a row is about."""
+    return Kind(notice.partition("/")[0])
 
 
 def _remove(tables: Tables, fact: Fact, notice: str) -> None:
     tables.delete(Outbox.name, {"stream": fact.event.originator_id, "notice": notice})
 
 
-def _add(tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | None) -> None:
+def _add(
+    tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | None = None
+) -> None:
     tables.insert(
         Outbox.name,
         {
             "stream": fact.event.originator_id,
             "notice": notice,
             "member": same_person(userid),
+            "lane": LANE_OF.get(kind_of(notice), Lane.NOTICES).value,
             "userid": userid,
             "position": fact.position,
             "payload": msgspec.json.encode(payload).decode(),
@@ -73,13 +174,15 @@ def _add(tables: Tables, fact: Fact, notice: str, userid: str, payload: Event | 
     )
 
 
-def waiting_members(database: Database) -> list[str]:
-    """Members (folded userids) for whom there is something to send."""
-    return [row["member"] for row in database.query("SELECT DISTINCT member FROM outbox")]
+def waiting_lanes(database: Database) -> list[tuple[str, Lane]]:
+    """Members (folded userids) for whom there is something to send, and in which lane."""
+    rows = database.query("SELECT DISTINCT member, lane FROM outbox")
+    return [(row["member"], Lane(row["lane"])) for row in rows]
 
 
-def messages_for(database: Database, member: str, limit: int) -> list[Row]:
+def messages_for(database: Database, member: str, lane: Lane, limit: int) -> list[Row]:
     """What is to be sent to one member, in the order in which it was called for."""
     return database.query(
-        "SELECT * FROM outbox WHERE member = ? ORDER BY position, notice LIMIT ?", [member, limit]
+        "SELECT * FROM outbox WHERE member = ? AND lane = ? ORDER BY position, notice LIMIT ?",
+        [member, lane.value, limit],
     )

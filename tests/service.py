@@ -1,6 +1,7 @@
 """The service under test: real HTTP, real files, a clock in the test's hand."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ from adapters.simulator.wecom import SimulatedWeCom
 from domain.identity import inbox_stream
 from domain.inbox import Inbox
 from web import keys
-from web.app import create_app, expiry_of
+from web.app import create_app, timekeeper_of
+from web.pace import Limits
 from web.serving import address_of, bound_socket
 from web.settings import PREFIX, read_settings
 
@@ -25,6 +27,8 @@ TOKEN = "token-of-the-engine-fta"
 OTHER_TOKEN = "token-of-another-engine"
 READER_TOKEN = "token-of-the-reader-0"
 WITHIN_S = 10.0
+# What is sent to members who have said nothing: it asks, reminds, tells of an end, or gathers.
+UNASKED = re.compile("即将执行|分钟超时|无需再处理|您发起的|请打开待办查看|均无法收到消息")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -107,6 +111,29 @@ class Service:
         """The texts on a member's phone, once there are that many."""
         return [message.text for message in await self.messages(userid, count)]
 
+    async def answers(self, userid: str, count: int) -> list[str]:
+        """Of those, what was said to the member's own words, once there is so much of it."""
+        async with asyncio.timeout(WITHIN_S):
+            while len(found := self._answers(userid)) < count:
+                await asyncio.sleep(0.01)
+        return found
+
+    def _answers(self, userid: str) -> list[str]:
+        sent = [message.text for message in self.wecom.inbox(userid)]
+        return [text for text in sent if not UNASKED.search(text)]
+
+    async def heard(self, userid: str, words: str) -> str:
+        """What a member is answered who writes that."""
+        before = len(self._answers(userid))
+        assert await self.says(userid, words) == 200
+        return (await self.answers(userid, before + 1))[-1]
+
+    def hurry(self) -> None:
+        """Nothing is held back or gathered, however much one member gets."""
+        without = Limits(singles_a_minute=10**9, most_a_minute=10**9)
+        self.app[keys.PACE].limits = without
+        self.wecom.knobs.per_member_a_minute = self.wecom.knobs.per_member_an_hour = 10**9
+
     async def messages(self, userid: str, count: int) -> list[Delivered]:
         async with asyncio.timeout(WITHIN_S):
             while len(found := self.wecom.inbox(userid)) < count:
@@ -128,7 +155,7 @@ class Service:
         async with asyncio.timeout(WITHIN_S):
             while True:
                 await reading.caught_up()
-                if not await reading.members_with_messages():
+                if not await reading.waiting_lanes():
                     return await reading.last_position()
                 await asyncio.sleep(0.01)
 
@@ -141,7 +168,7 @@ class Service:
     async def expire(self) -> None:
         """What the service does twice a second."""
         await self.app[keys.READING].caught_up()
-        await expiry_of(self.app).look()
+        await timekeeper_of(self.app, timedelta()).look()
 
     async def stop(self) -> None:
         if not self.stopped:
@@ -179,7 +206,7 @@ async def start_service(
     }
     read = read_settings({PREFIX + name.upper(): value for name, value in environment.items()})
     # Sending runs; expiry is driven by the test, so that no timer helps a rule along.
-    app = create_app(read, address, clock, clock.monotonic, expiry=False, sleep=sleep)
+    app = create_app(read, address, clock, clock.monotonic, clockwork=False, sleep=sleep)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     await web.SockSite(runner, listening).start()

@@ -8,7 +8,8 @@ import pytest
 from domain import errors
 from domain.approval import Approval
 from domain.approvers import Answer
-from domain.decision import Capacity, Channel, Delivery, Ending, Kind, Risk, Status
+from domain.decision import Capacity, Channel, Ending, Kind, Risk, Status
+from domain.notifications import Delivery, Way
 from tests.scenario import (
     APPROVE,
     DEADLINE,
@@ -33,10 +34,12 @@ from tests.scenario import (
 
 RUN_2 = "12345_2.2"
 LONG = "重" * 800  # 2400 bytes: no text shows it whole
+CARD_LONG = "重" * 161  # a text shows it, a card does not
 
 REPLIED = event(Approval.Replied, refusal=None, repeated=False)
 REPEATED = event(Approval.Replied, refusal=None, repeated=True)
 APPROVED = event(Approval.Approved)
+OPENED = event(Approval.Opened)
 REJECTED = event(Approval.Rejected)
 EXPIRED = event(Approval.Expired)
 
@@ -672,6 +675,12 @@ def test_opening_it_again_changes_nothing() -> None:
     given(ask(message=LONG), opens("zhangsan")).when(opens("ZHANGSAN")).then_nothing()
 
 
+def test_opening_it_before_the_message_came_is_remembered_where_a_card_would_be_cut() -> None:
+    scenario = given(ask(message=CARD_LONG)).when(opens("zhangsan")).then(OPENED)
+    scenario.and_(reached("zhangsan", cut=True, way=Way.CARD))
+    scenario.when(says("zhangsan", APPROVE)).then(REPLIED, APPROVED)
+
+
 def test_opening_what_was_shown_whole_leaves_no_trace() -> None:
     scenario = given(ask()).when(opens("zhangsan")).then_nothing()
     assert scenario.answer.reply_id == NODE
@@ -700,7 +709,7 @@ def test_a_message_that_reached_wecom_is_recorded() -> None:
         )
     )
     assert deliveries(scenario) == {
-        "zhangsan": Delivery("zhangsan", "sent", None, after(seconds=3), True),
+        "zhangsan": Delivery("zhangsan", "sent", None, after(seconds=3), True, Way.TEXT),
         "lisi": Delivery("lisi"),
     }
 
@@ -718,7 +727,7 @@ def test_a_message_that_did_not_is_recorded_with_why(unreachable: bool, state: s
         )
     )
     assert deliveries(scenario)["lisi"] == Delivery("lisi", state, "不在可见范围", after(seconds=1))
-    assert scenario.approval().reached_at("lisi") is None
+    assert scenario.approval().notifications.reached_at("lisi") is None
 
 
 @pytest.mark.parametrize("again", [reached("zhangsan"), reached("zhangsan", problem="超时")])

@@ -250,8 +250,6 @@ WITHOUT_EFFECT = {
     "everybody": text(by="@all"),
     "unknown kind": text(kind="hologram"),
     "no kind": text(kind=""),
-    "picture": text(kind="image"),
-    "voice": text(kind="voice"),
 }
 
 
@@ -267,9 +265,6 @@ async def test_what_is_no_text_to_this_application_has_no_effect(service: Servic
 @pytest.mark.parametrize(
     ("by", "event", "fields"),
     [
-        ("zhangsan", "subscribe", []),
-        ("zhangsan", "enter_agent", [("EventKey", "")]),
-        ("zhangsan", "click", [("EventKey", "TY 12345_2")]),
         ("zhangsan", "taskcard_click", [("EventKey", "approve"), ("TaskId", "12345_2")]),
         ("sys", "close_inactive_agent", []),
         ("zhangsan", "an_event_of_next_year", []),

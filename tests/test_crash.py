@@ -21,8 +21,8 @@ from web.settings import PREFIX
 
 TOKEN = "token-of-the-engine-fta"
 CLIENTS = 8
-# Enough of them that nobody writes more than sixty times a minute.
-MEMBERS = tuple(Member(f"zhangsan-{number}", "张三") for number in range(200))
+# Enough of them that nobody gets more than twenty-five messages a minute.
+MEMBERS = tuple(Member(f"zhangsan-{number}", "张三") for number in range(10_000))
 PREFIX_PATH = "/o/bk_fta_solutions"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.simulator.corp import CorpSettings
+from adapters.simulator.corp import CorpSettings, Member
 from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from adapters.store.lease import FileLease
@@ -27,7 +27,8 @@ def test_a_lease_is_held_once_and_free_again_after_release(tmp_path: Path) -> No
 async def test_each_message_is_sent_once_and_the_other_process_goes_on_after_a_kill(
     tmp_path: Path,
 ) -> None:
-    wecom, ports = SimulatedWeCom(CorpSettings()), (free_port(), free_port())
+    members = tuple(Member(f"zhangsan-{number}_1", "张三") for number in range(11))
+    wecom, ports = SimulatedWeCom(CorpSettings(members=members)), (free_port(), free_port())
     async with AsyncExitStack() as stack:
         running = await start_simulator(wecom)
         stack.push_async_callback(running.stop)
@@ -48,7 +49,8 @@ async def test_each_message_is_sent_once_and_the_other_process_goes_on_after_a_k
 
 
 async def ask(http: aiohttp.ClientSession, port: int, obj_id: str) -> None:
-    body = {"obj_id": obj_id, "message": "替换故障机", "approvers": ["zhangsan"]}
+    # Each of another member: of many to one member most would be gathered.
+    body = {"obj_id": obj_id, "message": "替换故障机", "approvers": [f"zhangsan-{obj_id}"]}
     url = f"http://127.0.0.1:{port}{PREFIX_PATH}/api/v1/approvals"
     async with http.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
         assert response.status == 201

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.simulator.wecom import SimulatedWeCom
 from domain.commands import OpenPage
+from projections.outbox import Lane
 from tests.conftest import StartService
 from tests.service import WITHIN_S, Service
 from web import keys
@@ -75,13 +76,6 @@ async def states(service: Service, approval: Any) -> dict[str, tuple[str, str | 
 async def events(service: Service, approval: Any, kind: str) -> list[Any]:
     found = await service.events(approval["approval_id"])
     return [event for event in found if event["type"] == f"approval.{kind}"]
-
-
-async def heard(service: Service, userid: str, words: str) -> str:
-    """What a member is answered."""
-    before = len(service.wecom.inbox(userid))
-    assert await service.says(userid, words) == 200
-    return (await service.inbox(userid, before + 1))[-1]
 
 
 # The text that asks.
@@ -157,11 +151,11 @@ async def test_what_was_cut_is_decided_by_text_only_after_its_page_was_opened(
     approval = await service.ask(message="清" * 2000)
     await service.notified(approval["approval_id"])
     refused = f"{FAILURE}12345_2 的内容未能完整显示，请在待办中查看后再审批"
-    assert await heard(service, "zhangsan", "TY 12345_2") == refused
+    assert await service.heard("zhangsan", "TY 12345_2") == refused
     await _open(service, "lisi")
-    assert await heard(service, "zhangsan", "BH 12345_2") == refused
+    assert await service.heard("zhangsan", "BH 12345_2") == refused
     await _open(service, "ZhangSan")
-    assert await heard(service, "zhangsan", "TY 12345_2") == f"{SUCCESS}您已同意 12345_2"
+    assert await service.heard("zhangsan", "TY 12345_2") == f"{SUCCESS}您已同意 12345_2"
     assert [kept["data"]["refusal"] for kept in await events(service, approval, "replied")] == [
         "open-it-first",
         "open-it-first",
@@ -175,9 +169,9 @@ async def test_what_was_cut_for_its_link_alone_has_to_be_opened_too(start: Start
     approval = await service.ask(message=fitting)
     await service.notified(approval["approval_id"])
     assert CUT_MARK in texts(service.wecom, "zhangsan")[0]
-    assert "未能完整显示" in await heard(service, "zhangsan", "TY 12345_2")
+    assert "未能完整显示" in await service.heard("zhangsan", "TY 12345_2")
     await _open(service, "zhangsan")
-    assert await heard(service, "zhangsan", "TY 12345_2") == f"{SUCCESS}您已同意 12345_2"
+    assert await service.heard("zhangsan", "TY 12345_2") == f"{SUCCESS}您已同意 12345_2"
 
 
 async def _open(service: Service, userid: str) -> None:
@@ -255,7 +249,7 @@ async def test_a_member_who_cannot_be_sent_to_delays_nobody_else_and_keeps_the_o
 
 
 async def test_everything_asked_together_is_sent_once_and_in_order(service: Service) -> None:
-    service.wecom.knobs.per_member_a_minute = 1000
+    service.hurry()
     approvals = await asyncio.gather(*(service.ask(f"{n}_1") for n in range(60)))
     await service.quiet()
     in_order = [a["reply_id"] for a in sorted(approvals, key=lambda a: a["number"])]
@@ -273,9 +267,9 @@ async def test_no_message_is_forgotten_when_it_comes_as_its_queue_ends(
     read, told = asyncio.Event(), asyncio.Event()
     at_once = reading.messages_for
 
-    async def late(member: str, limit: int) -> list[Any]:
+    async def late(member: str, lane: Lane, limit: int) -> list[Any]:
         """The same answer; that there is nothing takes its time."""
-        rows = await at_once(member, limit)
+        rows = await at_once(member, lane, limit)
         if not rows:
             read.set()
             await told.wait()
@@ -287,7 +281,7 @@ async def test_no_message_is_forgotten_when_it_comes_as_its_queue_ends(
     await service.ask("2_1", approvers=["zhangsan"])
     await reading.caught_up()
     for _ in range(5):  # meanwhile the sender looks, and finds the queue still there
-        await reading.members_with_messages()
+        await reading.waiting_lanes()
     told.set()
     assert len(await service.inbox("zhangsan", 2)) == 2
 
@@ -461,9 +455,9 @@ async def test_the_one_who_decides_is_told_so(service: Service) -> None:
     for number in range(3):
         await service.ask(f"{number}_1")
     await service.quiet()
-    assert await heard(service, "zhangsan", "TY 0_1") == f"{SUCCESS}您已同意 0_1"
-    assert await heard(service, "lisi", "BH 1_1 磁盘没满") == f"{SUCCESS}您已驳回 1_1"
-    assert await heard(service, "wangwu", "ｏｋ　２＿１ 已确认") == f"{SUCCESS}您已同意 2_1"
+    assert await service.heard("zhangsan", "TY 0_1") == f"{SUCCESS}您已同意 0_1"
+    assert await service.heard("lisi", "BH 1_1 磁盘没满") == f"{SUCCESS}您已驳回 1_1"
+    assert await service.heard("wangwu", "ｏｋ　２＿１ 已确认") == f"{SUCCESS}您已同意 2_1"
 
 
 WAITING = "等待您审批的有: 1_1、8_1.2"
@@ -536,9 +530,9 @@ async def test_every_reply_is_answered_by_what_happened_or_what_to_type(
     start: StartService, wecom: SimulatedWeCom
 ) -> None:
     service = await start(super_approvers="")
-    wecom.knobs.per_member_a_minute = 1000
+    service.hurry()
     await _a_busy_day(service)
-    answers = [(by, words, await heard(service, by, words)) for by, words, _ in ANSWERS]
+    answers = [(by, words, await service.heard(by, words)) for by, words, _ in ANSWERS]
     assert answers == [(by, words, _whole(answer)) for by, words, answer in ANSWERS]
     waiting = (await service.api("GET", "/approvals?status=pending"))[1]["approvals"]
     assert [approval["reply_id"] for approval in waiting] == ["1_1", "6_1", "7_1", "8_1.2"]
@@ -574,7 +568,7 @@ async def test_a_late_reply_is_told_that_it_was_too_late(service: Service) -> No
     await service.ask(expires_in=60)
     await service.quiet()
     service.clock.advance(seconds=60)
-    told = await heard(service, "zhangsan", "TY 12345_2")
+    told = await service.heard("zhangsan", "TY 12345_2")
     assert told == f"{FAILURE}12345_2 已于 20:01 超时，本次回复未生效"
 
 
@@ -595,7 +589,7 @@ async def test_what_happened_on_another_day_is_told_with_the_day(service: Servic
     await service.says("zhangsan", "TY 12345_2")
     await service.quiet()
     service.clock.advance(days=1)
-    told = await heard(service, "zhangsan", "同意 12345_2")
+    told = await service.heard("zhangsan", "同意 12345_2")
     assert told == f"{SUCCESS}12345_2 您已于 01-05 20:00 同意"
 
 
@@ -604,22 +598,23 @@ async def test_times_are_told_in_the_time_zone_of_the_settings(start: StartServi
     await service.ask()
     await service.says("zhangsan", "TY 12345_2")
     await service.quiet()
-    assert (await heard(service, "lisi", "TY 12345_2")).startswith(
+    assert (await service.heard("lisi", "TY 12345_2")).startswith(
         f"{FAILURE}12345_2 已由 zhangsan 于 12:00 通过回复同意"
     )
 
 
 async def test_an_answer_names_five_of_many(service: Service) -> None:
+    service.hurry()
     for number in range(7):
         await service.ask(f"{number}_1")
     await service.quiet()
-    told = await heard(service, "zhangsan", "待办")
+    told = await service.heard("zhangsan", "待办")
     assert told == "【故障自愈】等待您审批的有: 0_1、1_1、2_1、3_1、4_1 等 7 项"
 
 
 async def test_the_same_question_twice_is_answered_twice(service: Service) -> None:
-    assert await heard(service, "zhangsan", "帮助") == HELP
-    assert await heard(service, "zhangsan", "帮助") == HELP
+    assert await service.heard("zhangsan", "帮助") == HELP
+    assert await service.heard("zhangsan", "帮助") == HELP
     await service.quiet()
     assert texts(service.wecom, "zhangsan") == [HELP, HELP]
 
@@ -628,7 +623,7 @@ async def test_however_long_the_reason_was_an_answer_fits_a_text(service: Servic
     await service.ask()
     await service.says("lisi", "BH 12345_2 " + "满" * 600)
     await service.quiet()
-    told = await heard(service, "zhangsan", "TY 12345_2")
+    told = await service.heard("zhangsan", "TY 12345_2")
     assert told.startswith(f"{FAILURE}12345_2 已由 lisi 于 20:00 通过回复驳回（满满")
     assert told.endswith("满…），本次回复未生效")
     assert len(told.encode()) < 2048

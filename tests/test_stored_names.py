@@ -53,14 +53,24 @@ FIELDS: dict[str, dict[str, Any]] = {
         "details": dict[str, str],
         "callback_url": str | None,
         "test": bool,
+        "tells_requester": bool,
     },
-    "approval.notified": {"notice": str, "to": str, "cut": bool},
+    "approval.notified": {
+        "notice": str,
+        "to": str,
+        "cut": bool,
+        "way": str,
+        "response_code": str | None,
+    },
     "approval.notification-failed": {
         "notice": str,
         "to": str,
         "problem": str,
         "unreachable": bool,
     },
+    "approval.became-unreachable": {"to": str, "problem": str},
+    "approval.nobody-reached": {},
+    "approval.reminded": {},
     "approval.opened": {"by": str},
     "approval.replied": {
         "by": str,
@@ -72,6 +82,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "repeated": bool,
         "delivery_key": str | None,
         "sent_at": datetime | None,
+        "response_code": str | None,
     },
     "approval.approved": ENDED_BY_A_PERSON,
     "approval.rejected": ENDED_BY_A_PERSON,
@@ -87,7 +98,9 @@ FIELDS: dict[str, dict[str, Any]] = {
         "suggestions": list[str],
         "delivery_key": str | None,
         "sent_at": datetime | None,
+        "unanswered": bool,
     },
+    "inbox.greeted": {"by": str},
     "inbox.answered": {"notice": str, "to": str, "problem": str | None, "unreachable": bool},
     "session.opened": {"by": str, "expires_at": datetime},
     "session.ended": {},
@@ -122,7 +135,7 @@ GOLDEN: list[tuple[str, bytes]] = [
         + b'"engine":"fta-approval doctor",'
         b'"channel":"api","obj_id":"12345_2","run":1,"message":"m","approvers":["zhangsan"],'
         b'"asked":["zhangsan"],"kind":"solution","risk":"medium","expires_in":1200,'
-        b'"expires_at":"2026-05-04T12:20:00Z","test":true}',
+        b'"expires_at":"2026-05-04T12:20:00Z","test":true,"tells_requester":true}',
     ),
     (
         "approval.requested",
@@ -137,6 +150,11 @@ GOLDEN: list[tuple[str, bytes]] = [
         "approval.notified",
         b"{" + APPROVAL + AT_NOON + b'"notice":"ask/zhangsan","to":"zhangsan","cut":true}',
     ),
+    (
+        "approval.notified",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi","cut":true,"way":"card",'
+        b'"response_code":"code"}',
+    ),
     ("approval.notified", b"{" + APPROVAL + AT_NOON + b'"notice":"answer/7","to":"zhangsan"}'),
     (
         "approval.notification-failed",
@@ -147,12 +165,23 @@ GOLDEN: list[tuple[str, bytes]] = [
         "approval.notification-failed",
         b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi","problem":"errcode 81013"}',
     ),
+    (
+        "approval.became-unreachable",
+        b"{" + APPROVAL + AT_NOON + b'"to":"lisi","problem":"the member has left"}',
+    ),
+    ("approval.nobody-reached", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
+    ("approval.reminded", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
     ("approval.opened", b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan"}'),
     (
         "approval.replied",
         b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"TY 12345_2.3",'
         b'"channel":"wecom-text","verdict":"approve","reason":"ok","refusal":"not-an-approver",'
         b'"repeated":true,"delivery_key":"6054768590064713728","sent_at":"2026-05-04T11:59:59Z"}',
+    ),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","words":"approve/12345_2.3",'
+        b'"channel":"wecom-card","response_code":"code"}',
     ),
     (
         "approval.replied",
@@ -189,9 +218,15 @@ GOLDEN: list[tuple[str, bytes]] = [
     ),
     (
         "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"[image]","channel":"wecom-text",'
+        b'"refusal":"not-text","unanswered":true}',
+    ),
+    (
+        "inbox.received",
         b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"hello","channel":"wecom-text",'
         b'"refusal":"unreadable"}',
     ),
+    ("inbox.greeted", b"{" + INBOX + AT_NOON + b'"by":"ZhangSan"}'),
     (
         "inbox.answered",
         b"{" + INBOX + AT_NOON + b'"notice":"answer/1","to":"ZhangSan","problem":"p",'
@@ -280,6 +315,9 @@ def test_what_the_defaults_say_about_older_events() -> None:
     assert (notified.cut, failed.unreachable, answered.unreachable) == (False, False, False)
     assert (replied.refusal, replied.repeated, replied.sent_at) == (None, False, None)
     assert (received.suggestions, received.verdict) == ([], None)
+    # What an older version sent calls for no message of the kinds that it did not know.
+    assert (requested.tells_requester, notified.way, notified.response_code) == (False, "", None)
+    assert (replied.response_code, received.unanswered) == (None, False)
 
 
 def test_times_come_back_aware_and_to_the_microsecond() -> None:

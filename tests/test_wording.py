@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.wording import CUT_MARK, TEXT_LIMIT_BYTES, asking_text, fits
+from domain.wording import CUT_MARK, TEXT_LIMIT_BYTES, asking_text, bytes_left, fits_a_card
 
 MARK = "…（未显示完，请在待办中查看后审批）"
 LINK = "https://approval.example/o/bk_fta_solutions/wechat/a/e50e2ff1-ae80-5e1a-a99b-9efab369f2dc/"
@@ -56,16 +56,21 @@ def test_a_text_of_exactly_the_limit_is_not_cut() -> None:
     room = TEXT_LIMIT_BYTES - len(asking_text("", "12345_2")[0].encode())
     text, cut = asking_text("a" * room, "12345_2")
     assert (len(text.encode()), cut) == (2048, False)
-    assert fits("a" * room, "12345_2")
+    assert bytes_left("a" * room, "12345_2") == 0
     text, cut = asking_text("a" * (room + 1), "12345_2")
     assert (len(text.encode()), cut) == (2048, True)
-    assert not fits("a" * (room + 1), "12345_2")
+    assert bytes_left("a" * (room + 1), "12345_2") == -1
+
+
+def test_a_card_shows_160_characters() -> None:
+    assert fits_a_card("重" * 160)
+    assert not fits_a_card("重" * 161)
 
 
 def test_a_tag_makes_it_longer() -> None:
     """`＜` takes three bytes where `<` took one; the limit is about what is sent."""
     room = TEXT_LIMIT_BYTES - len(asking_text("", "12345_2")[0].encode())
-    assert not fits("<" * room, "12345_2")
+    assert bytes_left("<" * room, "12345_2") == -2 * room
 
 
 def test_it_may_fit_without_its_link_only() -> None:

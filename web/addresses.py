@@ -32,6 +32,11 @@ class Addresses:
     def login(self) -> str:
         return f"{self.app_url}accounts/login/"
 
+    @property
+    def todo(self) -> str:
+        """The list of what waits, for a message or the menu."""
+        return f"{self.app_url}todo/"
+
     def page_of(self, approval_id: str) -> str:
         """The detail page of an approval, for a message."""
         return f"{self.app_url}a/{approval_id}/"

@@ -24,6 +24,11 @@ routes = web.RouteTableDef()
 
 HEARTBEAT_S = 10.0
 SSE_BATCH = 500
+# Of an event: what stands beside its `data`, and what is WeCom's and ours alone.
+NOT_DATA = (
+    *("originator_id", "originator_version", "timestamp", "by", "channel"),
+    "response_code",
+)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 # Any length that fits into a request line: a position beyond the last one is refused as that.
 POSITION = re.compile(r"[0-9]{1,4000}", re.ASCII)
@@ -178,7 +183,7 @@ async def end_streams(app: web.Application) -> None:
 def event_document(position: int, event: Event) -> dict[str, Any]:
     """One stored event as engines see it; `action` as the object that was sent."""
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    for name in ("originator_id", "originator_version", "timestamp", "by", "channel"):
+    for name in NOT_DATA:
         fields.pop(name, None)
     if fields.get("action"):
         fields["action"] = json.loads(fields["action"])

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -17,12 +17,14 @@ from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
 from web import api, callback, decision, detail, health, keys, login, todo
 from web.addresses import public_addresses
-from web.background import Expiry
+from web.background import GRACE, Timekeeper
 from web.engines import Engines
 from web.errors import Handler, api_errors, page_errors
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
+from web.letters import Letters, Style
+from web.pace import Pace
 from web.pages import set_up_templates
 from web.parts import build_parts
 from web.quota import ReplyQuota
@@ -48,7 +50,7 @@ def create_app(
     listening_on: str,
     clock: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
-    expiry: bool = True,
+    clockwork: bool = True,
     sending: bool = True,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> web.Application:
@@ -57,7 +59,8 @@ def create_app(
 
     Args:
         listening_on: `HOST:PORT`, for links while no public address is set.
-        expiry: False leaves out the timer that ends what is overdue; rules do not need it.
+        clockwork: False leaves out the timer that ends what is overdue, and reminds; rules do not
+            need it.
         sending: False leaves messages in the outbox.
         sleep: How the sender pauses before it tries again.
     """
@@ -78,6 +81,7 @@ def create_app(
         settings.wecom_corp_id,
     )
     app[keys.REPLY_QUOTA] = ReplyQuota()
+    app[keys.PACE] = Pace(clock)
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
     app[api.STREAMS] = set()
     app[keys.OUTSIDE] = keys.Outside()
@@ -87,8 +91,8 @@ def create_app(
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
-    if expiry:
-        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, expiry_of(app).run))
+    if clockwork:
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
     app.on_shutdown.append(_let_readers_go)
     return app
 
@@ -193,21 +197,20 @@ async def _taken(lease: FileLease) -> None:
 
 def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -> Sender:
     """What sends the messages of that service."""
-    addresses = app[keys.ADDRESSES]
-    return Sender(
-        app[keys.READING],
-        app[keys.WRITER],
-        app[keys.OUTSIDE].wecom,
-        app[keys.CLOCK],
-        app[keys.CLOCKFACE],
-        addresses.page_of if app[keys.SETTINGS].text_link else None,
-        sleep,
+    settings, reading, clock = app[keys.SETTINGS], app[keys.READING], app[keys.CLOCK]
+    style = Style(
+        card=settings.message_style in ("card", "both"),
+        text=settings.message_style in ("text", "both"),
+        link=settings.text_link,
     )
+    letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
+    wecom, pace = app[keys.OUTSIDE].wecom, app[keys.PACE]
+    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep)
 
 
-def expiry_of(app: web.Application) -> Expiry:
-    """What ends the overdue approvals of that service."""
-    return Expiry(app[keys.READING], app[keys.WRITER], app[keys.CLOCK])
+def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:
+    """What ends the overdue approvals of that service, and reminds."""
+    return Timekeeper(app[keys.READING], app[keys.WRITER], app[keys.CLOCK], grace)
 
 
 async def _let_readers_go(app: web.Application) -> None:

@@ -1,28 +1,44 @@
-"""The clock that ends what nobody answered."""
+"""The clock: ends what nobody answered, and reminds whoever has not answered yet."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 import structlog
 
 from adapters.store.writer import Overloaded, StoreUnavailable, Writer
-from domain.commands import Expire
+from domain.commands import Command, Expire, Remind
 from domain.errors import Refusal
 from web.reading import Reading
 
-EXPIRY_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5
+# A reply of the last moment that waits for the read models (one without an id, say) is carried out
+# after its batch: were the clock in the same one, it would come first.
+GRACE = timedelta(seconds=0.5)
 
 log = structlog.get_logger()
 
 
-class Expiry:
-    """Ends approvals whose deadline has passed, within two seconds of it (contract 6.3)."""
+class Timekeeper:
+    """
+    Ends approvals whose deadline has passed, within two seconds of it (contract 6.3).
 
-    def __init__(self, reading: Reading, writer: Writer, clock: Callable[[], datetime]) -> None:
+    Args:
+        grace: How long after a deadline it is first acted on. No rule depends on it: who comes
+            after the deadline is late, whether or not that has been recorded.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        writer: Writer,
+        clock: Callable[[], datetime],
+        grace: timedelta = GRACE,
+    ) -> None:
         self._reading = reading
         self._writer = writer
         self._clock = clock
+        self._grace = grace
 
     async def run(self) -> None:
         """Look twice a second, for ever."""
@@ -30,18 +46,22 @@ class Expiry:
             try:
                 await self.look()
             except (Overloaded, StoreUnavailable) as error:
-                log.warning("expiry waits", why=type(error).__name__)
+                log.warning("the clock waits", why=type(error).__name__)
             except Exception:
-                log.exception("expiry failed")
-            await asyncio.sleep(EXPIRY_EVERY_S)
+                log.exception("the clock failed")
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Expire what is overdue now; the aggregate judges, this only asks."""
+        """Ask for what is due now; the aggregate judges."""
         now = self._clock()
-        overdue = await self._reading.overdue(now)
-        commands = [Expire(at=now, reply_id=reply_id) for reply_id in overdue]
+        overdue = await self._reading.overdue(now - self._grace)
+        await self._ask(Expire(at=now, reply_id=reply_id) for reply_id in overdue)
+        due = await self._reading.reminders_due(now)
+        await self._ask(Remind(at=now, reply_id=reply_id) for reply_id in due)
+
+    async def _ask(self, commands: Iterable[Command]) -> None:
         outcomes = await asyncio.gather(
-            *(self._writer.execute(command) for command in commands), return_exceptions=True
+            *map(self._writer.execute, commands), return_exceptions=True
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):

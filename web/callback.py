@@ -1,17 +1,19 @@
-"""WeCom's callback: URL verification, and what members write (contract 5)."""
+"""WeCom's callback: URL verification, and what members write, tap and do (contract 5)."""
 
 import asyncio
+from datetime import datetime
 from typing import NoReturn
 
 import structlog
 from aiohttp import web
 
 from adapters.store.writer import Overloaded, StoreUnavailable
+from adapters.wecom import events, replies
 from adapters.wecom.crypto import NotGenuine
 from adapters.wecom.envelope import open_echo, open_post
-from adapters.wecom.inbound import NotUnderstood, TextMessage, parse
-from adapters.wecom.replies import to_command
-from domain.commands import Reply
+from adapters.wecom.events import Meaning
+from adapters.wecom.inbound import Event, NotUnderstood, OtherMessage, TextMessage, parse
+from domain.commands import Greet, RecordLeaving, Reply
 from domain.errors import Refusal
 from domain.identity import SENDER
 from web import keys
@@ -24,6 +26,9 @@ WRITER_WITHIN_S = 4.5
 TRY_AGAIN_EVERY_S = 0.25
 
 NO_EFFECT = "callback without effect"
+
+Message = TextMessage | OtherMessage | Event
+CallbackCommand = Reply | Greet | RecordLeaving
 
 
 @routes.get("/wechat/entry/")
@@ -59,16 +64,15 @@ async def receive(request: web.Request) -> web.Response:
             "set FTA_APPROVAL_WECOM_TOKEN and FTA_APPROVAL_WECOM_ENCODING_AES_KEY"
         )
         return web.Response()
-    message = _text_message(request, inner)
-    if message is None:
+    command = _command_in(request, inner, received_at)
+    if command is None:
         return web.Response()
     quota = request.app[keys.REPLY_QUOTA]
-    if not quota.allows(message.from_user, received_at):
-        log.warning("reply not kept: more than 60 a minute", member=message.from_user)
+    if not quota.allows(command.by, received_at):
+        log.warning("reply not kept: more than 60 a minute", member=command.by)
         return web.Response()
-    command = to_command(message, received_at, request.query["timestamp"])
     if not await _is_stored(request, command):
-        quota.give_back(message.from_user, received_at)
+        quota.give_back(command.by, received_at)
         _leave_unanswered(request)
     return web.Response()
 
@@ -101,8 +105,15 @@ def _turn_away(error: Exception) -> NoReturn:
     raise web.HTTPForbidden(text="") from None
 
 
-def _text_message(request: web.Request, inner: bytes) -> TextMessage | None:
-    """The message if it is a member's text to this application; everything else has no effect."""
+def _command_in(
+    request: web.Request, inner: bytes, received_at: datetime
+) -> CallbackCommand | None:
+    message = _message_to_us(request, inner)
+    return None if message is None else _command_of(request, message, received_at)
+
+
+def _message_to_us(request: web.Request, inner: bytes) -> Message | None:
+    """What it says, if it is for this application; everything else has no effect."""
     settings = request.app[keys.SETTINGS]
     try:
         message = parse(inner)
@@ -113,16 +124,46 @@ def _text_message(request: web.Request, inner: bytes) -> TextMessage | None:
     if (message.to_user, message.agent_id) != ours:
         log.warning(NO_EFFECT, why="another application or corp")
         return None
-    if not SENDER.fullmatch(message.from_user) or message.from_user.casefold() == "sys":
-        log.info(NO_EFFECT, why="no member sent it")
-        return None
-    if not isinstance(message, TextMessage):
-        log.info(NO_EFFECT, why=type(message).__name__, member=message.from_user)
-        return None
     return message
 
 
-async def _is_stored(request: web.Request, command: Reply) -> bool:
+def _command_of(
+    request: web.Request, message: Message, received_at: datetime
+) -> CallbackCommand | None:
+    """What follows from it; None where that is nothing but a line in the log."""
+    if isinstance(message, Event):
+        _notice_state_of_application(request, message)
+    if not SENDER.fullmatch(message.from_user) or message.from_user.casefold() == "sys":
+        log.info(NO_EFFECT, why="no member sent it", kind=getattr(message, "event", "message"))
+        return None
+    timestamp = request.query["timestamp"]
+    match message:
+        case TextMessage():
+            return replies.to_command(message, received_at, timestamp)
+        case OtherMessage(msg_type=kind):
+            command: CallbackCommand | None = events.of_other(message, received_at)
+        case Event(event=kind):
+            command = events.to_command(message, received_at, timestamp)
+    if command is None:
+        log.info(NO_EFFECT, why="nothing follows from it", kind=kind)
+    return command
+
+
+def _notice_state_of_application(request: web.Request, event: Event) -> None:
+    """WeCom switches off an application that nobody uses: then nobody can be asked any more."""
+    outside = request.app[keys.OUTSIDE]
+    match events.meaning_of(event):
+        case Meaning.CLOSED:
+            outside.application_closed = True
+            log.error("WeCom has switched the application off; switch it on in the admin site")
+        case Meaning.CLOSING:
+            log.warning("WeCom may switch the application off: too few use it", kind=event.event)
+        case Meaning.REOPENED:
+            outside.application_closed = False
+            log.info("the application works again", kind=event.event)
+
+
+async def _is_stored(request: web.Request, command: CallbackCommand) -> bool:
     """Whether it is on disk, whatever it decided; as long as WeCom waits, it is tried again."""
     try:
         async with asyncio.timeout(WRITER_WITHIN_S):
@@ -133,7 +174,7 @@ async def _is_stored(request: web.Request, command: Reply) -> bool:
     return True
 
 
-async def _stored(request: web.Request, command: Reply) -> None:
+async def _stored(request: web.Request, command: CallbackCommand) -> None:
     while True:
         try:
             await request.app[keys.WRITER].execute(command, from_callback=True)

@@ -79,10 +79,10 @@ async def render_detail(
 
 
 async def _remember_opening(request: web.Request, approval: Approval, member: str) -> Approval:
-    """Where the message was cut, having opened this page is what allows to decide by message."""
+    """Where no message showed everything, having opened this page allows to decide by message."""
     now = request.app[keys.CLOCK]()
     waits = status_at(approval, now) is Status.PENDING and may_decide(request, approval, member)
-    if not waits or not approval.was_cut_for(member) or approval.was_opened_by(member):
+    if not waits or not approval.notifications.does_opening_matter(member):
         return approval
     opened: Approval = await request.app[keys.WRITER].execute(
         OpenPage(at=now, by=member, reply_id=approval.reply_id)

@@ -67,5 +67,9 @@ async def _lag(request: web.Request) -> str | None:
 def _wecom(request: web.Request) -> str:
     if request.app[keys.SETTINGS].callback_is_public_knowledge:
         return "the callback's Token or EncodingAESKey is the public default: callbacks are ignored"
-    wecom = request.app[keys.OUTSIDE].wecom
-    return "WeCom is not configured" if wecom is None else wecom.problem or "ok"
+    outside = request.app[keys.OUTSIDE]
+    if outside.wecom is None:
+        return "WeCom is not configured"
+    if outside.application_closed:
+        return "WeCom has switched the application off"
+    return outside.wecom.problem or "ok"

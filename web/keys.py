@@ -15,6 +15,7 @@ from web.addresses import Addresses
 from web.engines import Engines
 from web.feed import Feed
 from web.forms import FormTokens
+from web.pace import Pace
 from web.quota import ReplyQuota
 from web.reading import Reading
 from web.settings import Settings
@@ -28,6 +29,8 @@ class Outside:
 
     wecom: WeComClient | None = None
     """None while WeCom is not configured."""
+    application_closed: bool = False
+    """WeCom said that it has switched the application off."""
 
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -39,6 +42,7 @@ FEED = web.AppKey("feed", Feed)
 ENGINES = web.AppKey("engines", Engines)
 CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)
 REPLY_QUOTA = web.AppKey("reply_quota", ReplyQuota)
+PACE = web.AppKey("pace", Pace)
 OUTSIDE = web.AppKey("outside", Outside)
 RUNNER = web.AppKey("runner", ProjectionRunner)
 FORM_TOKENS = web.AppKey("form_tokens", FormTokens)

@@ -6,6 +6,7 @@ Everything runs on threads of its own; nothing here blocks the event loop.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, TypeVar
 
 from adapters.store.event_store import EventStore
@@ -18,7 +19,7 @@ from domain.inbox import Inbox
 from domain.session import Session, session_stream
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
-from projections.outbox import messages_for, waiting_members
+from projections.outbox import Lane, messages_for, waiting_lanes
 
 T = TypeVar("T")
 
@@ -120,6 +121,14 @@ class Reading:
         reply_ids = await self._run(lambda: self._directory.waiting_for(userid))
         return [a for a in await self.approvals(reply_ids) if not a.is_requester(userid)]
 
+    async def most_urgent(
+        self, userid: str, at: datetime, limit: int
+    ) -> tuple[int, list[Approval]]:
+        """How many wait for this member, and the first of them, the most urgent first."""
+        await self.caught_up()
+        count, first = await self._run(lambda: self._directory.most_urgent(userid, at, limit))
+        return count, await self.approvals(first)
+
     async def waiting_ids(self, userid: str) -> list[str]:
         """Names of what waits for this member, for an answer in the chat."""
         return [a.reply_id for a in await self.waiting_for(userid) if a.ending is None]
@@ -138,11 +147,15 @@ class Reading:
     async def overdue(self, at: Any, limit: int = 500) -> Sequence[str]:
         return await self._run(lambda: self._directory.deadlines_until(at, limit))
 
-    async def members_with_messages(self) -> list[str]:
-        return await self._run(lambda: waiting_members(self._read_models))
+    async def reminders_due(self, at: Any, limit: int = 500) -> Sequence[str]:
+        return await self._run(lambda: self._directory.reminders_due(at, limit))
 
-    async def messages_for(self, member: str, limit: int) -> list[Any]:
-        return await self._run(lambda: messages_for(self._read_models, member, limit))
+    async def waiting_lanes(self) -> list[tuple[str, Lane]]:
+        """Members to whom something is to be sent, and in which lane."""
+        return await self._run(lambda: waiting_lanes(self._read_models))
+
+    async def messages_for(self, member: str, lane: Lane, limit: int) -> list[Any]:
+        return await self._run(lambda: messages_for(self._read_models, member, lane, limit))
 
     def close(self) -> None:
         self._threads.shutdown()

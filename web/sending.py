@@ -1,11 +1,10 @@
-"""Sends what stands in the outbox: one queue for each member, at least once, in order."""
+"""Sends what stands in the outbox: a queue for each member and lane, at least once, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import structlog
 
 from adapters.store.writer import Overloaded, StoreUnavailable, Writer
@@ -16,26 +15,98 @@ from adapters.wecom.client import (
     WeComMisconfigured,
     WeComRefused,
 )
-from adapters.wecom.messages import Clockface, answer_on_approval, answer_to_inbox
-from domain.approval import Approval
 from domain.commands import RecordDelivery
-from domain.identity import APPROVAL_STREAM
-from domain.inbox import Inbox
-from domain.wording import asking_text
+from domain.notifications import Way
+from projections.outbox import Kind, Lane, kind_of
+from web.letters import Digest, Letter, Letters, Row
+from web.pace import Pace
 from web.reading import Behind, Reading
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 AT_ONCE_FROM_OUTBOX = 50
+MOST_IN_A_DIGEST = 5000
+RECORDED_AT_ONCE = 200
 NOT_CONFIGURED = "WeCom is not configured"
-ASK = "ask/"
+NOT_NOW = (WeComAway, WeComMisconfigured, Behind)
+
+Outcome = dict[str, Any]
+"""What of a `RecordDelivery` says how it went."""
+CountOutcome = Callable[[Kind, str], None]
 
 log = structlog.get_logger()
 
 
+class Post:
+    """
+    One letter on its way to one member.
+
+    What WeCom has taken of it stays taken when the rest has to be tried again: the same card a
+    second time would be refused, and the code that changes it lost.
+    """
+
+    def __init__(self, wecom: WeComClient | None, userid: str, on_sent: Callable[[], None]) -> None:
+        self._wecom = wecom
+        self._userid = userid
+        self._on_sent = on_sent
+        self._card: Outcome | None = None
+        self._card_refused = False
+
+    async def deliver(self, letter: Letter) -> Outcome:
+        """
+        Hand it to WeCom, and say how it went.
+
+        Raises:
+            WeComAway, WeComMisconfigured: Not now; deliver it again later.
+        """
+        if letter.problem is not None:
+            return {"problem": letter.problem}
+        try:
+            return await self._deliver(letter)
+        except Unreachable as error:
+            return {"problem": str(error), "unreachable": True}
+        except WeComRefused as error:
+            return {"problem": str(error)}
+
+    async def _deliver(self, letter: Letter) -> Outcome:
+        if letter.card is not None and self._card is None and not self._card_refused:
+            await self._hand_over_card(letter)
+        if self._card is not None and not letter.beside_card:
+            return self._card
+        if letter.text is None:
+            raise WeComRefused(0, "the card could not be changed")
+        await self._client().send_text(self._userid, letter.text, once=letter.once)
+        self._on_sent()
+        if self._card is None:
+            return {"cut": letter.cut, "way": Way.TEXT}
+        return {**self._card, "cut": letter.cut, "way": Way.BOTH}
+
+    async def _hand_over_card(self, letter: Letter) -> None:
+        """A card that WeCom will not have goes out as a text, whatever it has against it."""
+        assert letter.card is not None  # noqa: S101  # asked by the caller
+        try:
+            if letter.changes is not None:
+                await self._client().update_card(self._userid, letter.changes, letter.card)
+                self._card = {"way": Way.CARD}
+            else:
+                code = await self._client().send_card(self._userid, letter.card)
+                self._on_sent()
+                self._card = {"way": Way.CARD, "cut": letter.card_cut, "response_code": code}
+        except (WeComRefused, WeComMisconfigured) as error:
+            if isinstance(error, WeComMisconfigured) and not error.is_about_one_kind_of_call:
+                raise
+            log.warning("card refused", why=str(error))
+            self._card_refused = True
+
+    def _client(self) -> WeComClient:
+        if self._wecom is None:
+            raise WeComRefused(0, NOT_CONFIGURED)
+        return self._wecom
+
+
 class Sender:
     """
-    Follows the outbox. Each member with messages has a task of their own: a message that cannot
-    be delivered now keeps back that member's next ones, and nobody else's.
+    Follows the outbox. Each lane of each member with messages has a task of its own: a message
+    that cannot be delivered now keeps back what comes after it there, and nothing else.
     """
 
     def __init__(
@@ -44,18 +115,20 @@ class Sender:
         writer: Writer,
         wecom: WeComClient | None,
         clock: Callable[[], datetime],
-        clockface: Clockface,
-        link_of: Callable[[str], str] | None,
+        letters: Letters,
+        pace: Pace,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_outcome: CountOutcome = lambda kind, outcome: None,
     ) -> None:
         self._reading = reading
         self._writer = writer
         self._wecom = wecom
         self._clock = clock
-        self._clockface = clockface
-        self._link_of = link_of
+        self._letters = letters
         self._sleep = sleep
-        self._queues: dict[str, asyncio.Task[None]] = {}
+        self._on_outcome = on_outcome
+        self._pace = pace
+        self._queues: dict[tuple[str, Lane], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Look after every step of the read models, for ever."""
@@ -70,12 +143,12 @@ class Sender:
             await self._stop_queues()
 
     async def look(self) -> None:
-        """Start the queue of each member who has messages and no queue yet."""
-        for member in await self._reading.members_with_messages():
-            task = self._queues.get(member)
+        """Start the queue of each member's lane that has messages and no queue yet."""
+        for queue in await self._reading.waiting_lanes():
+            task = self._queues.get(queue)
             if task is None or task.done():
-                self._queues[member] = asyncio.create_task(self._empty_queue(member))
-        self._queues = {m: task for m, task in self._queues.items() if not task.done()}
+                self._queues[queue] = asyncio.create_task(self._empty_queue(*queue))
+        self._queues = {q: task for q, task in self._queues.items() if not task.done()}
 
     async def _looked(self) -> bool:
         """False if the outbox could not be read: a bad moment must not end all sending."""
@@ -86,12 +159,12 @@ class Sender:
             return False
         return True
 
-    async def _empty_queue(self, member: str) -> None:
+    async def _empty_queue(self, member: str, lane: Lane) -> None:
         """Send until nothing is left; then `look` begins anew when something comes."""
         while True:
             seen = self._reading.progress.position
             try:
-                sent = await self._send_what_waits(member)
+                sent = await self._send_what_waits(member, lane)
             except Exception:
                 log.exception("sending failed", member=member)
                 await self._sleep(LONGEST_PAUSE_S)
@@ -100,92 +173,115 @@ class Sender:
             if not sent and self._reading.progress.position == seen:
                 return
 
-    async def _send_what_waits(self, member: str) -> bool:
+    async def _send_what_waits(self, member: str, lane: Lane) -> bool:
         """False if there was nothing but what is moot; the events that say so are on their way."""
-        rows = await self._reading.messages_for(member, AT_ONCE_FROM_OUTBOX)
-        recorded = [await self._deliver(row) for row in rows]
-        if any(recorded):
+        if lane is Lane.NOTICES:
+            sent = await self._send_notices(member)
+        else:
+            rows = await self._reading.messages_for(member, lane, AT_ONCE_FROM_OUTBOX)
+            sent = any([await self._deliver(row, answer=lane is Lane.ANSWERS) for row in rows])
+        if sent:
             # What was recorded has to leave the outbox before it is read again.
             await self._reading.caught_up()
-        return any(recorded)
+        return sent
 
-    async def _deliver(self, row: Any) -> bool:
+    async def _send_notices(self, member: str) -> bool:
+        """One by one while the member's pace allows it, then in one message all that is left."""
+        rows = await self._reading.messages_for(member, Lane.NOTICES, MOST_IN_A_DIGEST)
+        sent = False
+        for number, row in enumerate(rows):
+            turn = self._pace.notice(member)
+            if turn.wait_s:
+                if await self._letters.letter(row) is None:
+                    continue
+                await self._sleep(turn.wait_s)
+                return True
+            if turn.gather and len(rows) - number > 1:
+                return await self._gather(member, rows[number:]) or sent
+            sent = await self._deliver(row) or sent
+        return sent
+
+    async def _deliver(self, row: Row, *, answer: bool = False) -> bool:
         """Try until WeCom took it or refused it for good and record which; False if moot."""
-        pause_s, outcome = FIRST_PAUSE_S, dict[str, Any]()
+        post = Post(
+            self._wecom, row["userid"], lambda: self._pace.sent(row["member"], answer=answer)
+        )
+
+        async def once() -> list[RecordDelivery]:
+            if answer and (wait_s := self._pace.answer_waits_s(row["member"])):
+                await self._sleep(wait_s)
+            letter = await self._letters.letter(row)
+            if letter is None:
+                return []
+            return [self._recorded(row, await post.deliver(letter))]
+
+        return await self._record(await self._patiently(once, row["stream"]))
+
+    async def _gather(self, member: str, rows: Sequence[Row]) -> bool:
+        """One message about many rows; if only one is left, that one in its own words."""
+        still = await self._letters.still_due(rows)
+        if len(still) == 1:
+            return await self._deliver(still[0])
+
+        async def once() -> list[RecordDelivery]:
+            digest = await self._letters.digest(member, still)
+            if digest is None:
+                return []
+            outcome = await self._deliver_digest(member, digest)
+            return [self._recorded(row, outcome) for row in digest.rows]
+
+        return await self._record(await self._patiently(once, f"{len(still)} in a digest"))
+
+    async def _deliver_digest(self, member: str, digest: Digest) -> Outcome:
+        post = Post(
+            self._wecom,
+            digest.rows[0]["userid"],
+            lambda: self._pace.sent(member, gathered=True),
+        )
+        outcome = await post.deliver(Letter(text=digest.text))
+        return {**outcome, "way": Way.DIGEST} if "problem" not in outcome else outcome
+
+    async def _patiently(
+        self, attempt: Callable[[], Awaitable[list[RecordDelivery]]], what: str
+    ) -> list[RecordDelivery]:
+        """Again and again, with growing pauses, while WeCom or the read models are away."""
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
-                text, cut = await self._text_of(row)
-                if text is None:
-                    return False
-                await self._send(row, text)
-            except (WeComAway, WeComMisconfigured, Behind) as error:
-                log.warning("message waits", why=str(error) or repr(error), stream=row["stream"])
-                await self._sleep(pause_s)
+                return await attempt()
+            except NOT_NOW as error:
+                log.warning("message waits", why=str(error) or repr(error), what=what)
+                await self._sleep(max(pause_s, getattr(error, "retry_after_s", 0.0)))
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                continue
-            except Unreachable as error:
-                outcome = {"problem": str(error), "unreachable": True}
-            except WeComRefused as error:
-                outcome = {"problem": str(error)}
-            else:
-                outcome = {"cut": cut}
-            await self._record(row, outcome)
-            return True
 
-    async def _send(self, row: Any, text: str) -> None:
-        if self._wecom is None:
-            raise WeComRefused(0, NOT_CONFIGURED)
-        await self._wecom.send_text(row["userid"], text, once=row["notice"].startswith(ASK))
+    def _recorded(self, row: Row, outcome: Outcome) -> RecordDelivery:
+        state = "sent"
+        if "problem" in outcome:
+            state = "unreachable" if outcome.get("unreachable") else "failed"
+        self._on_outcome(kind_of(row["notice"]), state)
+        return RecordDelivery(
+            at=self._clock(),
+            stream=row["stream"],
+            notice=row["notice"],
+            to=row["userid"],
+            **outcome,
+        )
 
-    async def _record(self, row: Any, outcome: dict[str, Any]) -> None:
-        """Not recorded means sent again, so this is tried until the store takes it."""
+    async def _record(self, deliveries: Sequence[RecordDelivery]) -> bool:
+        """Not recorded means sent again, so this is tried until the store takes all of them."""
+        for begin in range(0, len(deliveries), RECORDED_AT_ONCE):
+            some = deliveries[begin : begin + RECORDED_AT_ONCE]
+            await asyncio.gather(*map(self._record_one, some))
+        return bool(deliveries)
+
+    async def _record_one(self, delivery: RecordDelivery) -> None:
         while True:
-            command = RecordDelivery(
-                at=self._clock(),
-                stream=row["stream"],
-                notice=row["notice"],
-                to=row["userid"],
-                **outcome,
-            )
             try:
-                await self._writer.execute(command)
+                await self._writer.execute(delivery)
             except (Overloaded, StoreUnavailable):
                 await self._sleep(FIRST_PAUSE_S)
             else:
                 return
-
-    async def _text_of(self, row: Any) -> tuple[str | None, bool]:
-        """
-        What to send now, and whether the message in it was cut.
-
-        None when it is moot: it was sent (the outbox may be behind the events), or nobody is to
-        be asked any more.
-        """
-        if not row["stream"].startswith(APPROVAL_STREAM):
-            return await self._answer_to_inbox(row), False
-        approval = await self._reading.approval(row["stream"].removeprefix(APPROVAL_STREAM))
-        assert approval is not None  # noqa: S101  # its event called for this message
-        if row["notice"] in approval.delivered:
-            return None, False
-        if row["notice"].startswith(ASK):
-            return self._asking(approval)
-        replied = msgspec.json.decode(row["payload"], type=Approval.Replied)
-        waiting = await self._reading.waiting_ids(row["userid"])
-        return answer_on_approval(replied, approval, waiting, self._clockface), False
-
-    async def _answer_to_inbox(self, row: Any) -> str | None:
-        inbox = await self._reading.inbox(row["stream"])
-        if inbox is None or row["notice"] in inbox.answered:
-            return None
-        received = msgspec.json.decode(row["payload"], type=Inbox.Received)
-        waiting = await self._reading.waiting_ids(row["userid"])
-        return answer_to_inbox(received, waiting)
-
-    def _asking(self, approval: Approval) -> tuple[str | None, bool]:
-        if approval.ending is not None or self._clock() >= approval.expires_at:
-            return None, False
-        link = self._link_of(approval.approval_id) if self._link_of else None
-        return asking_text(approval.requested.message, approval.reply_id, link)
 
     async def _stop_queues(self) -> None:
         for task in self._queues.values():

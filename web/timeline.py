@@ -1,16 +1,17 @@
 """Every event of an approval in words, for people; and how it ended."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from adapters.wecom.messages import ENDED, HOW
+from adapters.wecom.messages import ENDED, HOW, in_chinese
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.decision import Capacity, Channel, Ending, Status
 from domain.identity import same_person
+from domain.notifications import BY_CARD, CARD, Way
 from domain.text import one_line
+from projections.outbox import Kind, kind_of
 
 REFUSED = {
     "not-an-approver": "不是审批人",
@@ -24,8 +25,26 @@ REFUSED = {
     "stale": "到达时间异常",
     "unreadable": "未能理解",
 }
-# The contract fixes these words, because engines read them.
-SUPERSEDED = re.compile(r"superseded by run (\d+)")
+DELIVERED = {
+    Kind.ASK: "已发送给",
+    Kind.REMIND: "已提醒",
+    Kind.ALARM: "已请求协助",
+    Kind.END: "已告知结果",
+    Kind.RESULT: "已告知发起人结果",
+    Kind.ANSWER: "已答复",
+    Kind.GREET: "已问候",
+    Kind.CARD: "已更新卡片",
+}
+ABOUT = {
+    Kind.ASK: "",
+    Kind.REMIND: "提醒",
+    Kind.ALARM: "协助请求",
+    Kind.END: "结果",
+    Kind.RESULT: "结果",
+    Kind.ANSWER: "答复",
+    Kind.GREET: "问候",
+    Kind.CARD: "卡片更新",
+}
 VERDICT = {"approve": "同意", "reject": "驳回", None: "回复"}
 
 
@@ -61,8 +80,7 @@ def _who(ending: Ending, member: str) -> str:
 
 def why(reason: str | None) -> str:
     """The reason on one line, and in the reader's language where it is one of ours."""
-    superseded = SUPERSEDED.fullmatch(reason or "")
-    return f"已由第 {superseded[1]} 次执行取代" if superseded else one_line(reason or "")
+    return one_line(in_chinese(reason or ""))
 
 
 def _requested(event: Any) -> str:
@@ -70,13 +88,33 @@ def _requested(event: Any) -> str:
 
 
 def _notified(event: Any) -> str:
-    what = "已发送给" if event.notice.startswith("ask/") else "已答复"
-    return f"{what} {event.to}" + ("（内容较长，未显示完）" if event.cut else "")
+    return f"{DELIVERED[kind_of(event.notice)]} {event.to}{_as_what(event)}"
+
+
+def _as_what(event: Any) -> str:
+    """How it was shown, where that says something."""
+    if event.way == Way.DIGEST:
+        return "（汇总消息）"
+    card = "（卡片）" if event.way in BY_CARD and not event.notice.startswith(CARD) else ""
+    return card + ("（内容较长，未显示完）" if event.cut else "")
 
 
 def _not_notified(event: Any) -> str:
     what = "无法送达" if event.unreachable else "发送失败"
-    return f"{what} {event.to}: {one_line(event.problem)}"
+    about = ABOUT[kind_of(event.notice)]
+    return f"{about}{what} {event.to}: {one_line(event.problem)}"
+
+
+def _became_unreachable(event: Any) -> str:
+    return f"{event.to} 已离开应用的可见范围，无法再收到消息"
+
+
+def _nobody_reached(event: Any) -> str:
+    return "审批人均无法收到消息，已告知审批管理员"
+
+
+def _reminded(event: Any) -> str:
+    return "时间已过大半，提醒审批人"
 
 
 def _opened(event: Any) -> str:
@@ -114,6 +152,9 @@ WORDS = {
     Approval.Requested: _requested,
     Approval.Notified: _notified,
     Approval.NotificationFailed: _not_notified,
+    Approval.BecameUnreachable: _became_unreachable,
+    Approval.NobodyReached: _nobody_reached,
+    Approval.Reminded: _reminded,
     Approval.Opened: _opened,
     Approval.Replied: _replied,
     Approval.Approved: _decided,

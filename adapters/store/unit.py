@@ -8,7 +8,14 @@ from adapters.store.event_store import EventStore
 from adapters.store.sqlite import DeliveryKey
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
-from domain.commands import Command, Reply, RequestApproval, RequestNextRun
+from domain.commands import (
+    Command,
+    Greet,
+    RecordLeaving,
+    Reply,
+    RequestApproval,
+    RequestNextRun,
+)
 from domain.handling import Directory
 from domain.identity import (
     APPROVAL_STREAM,
@@ -23,6 +30,7 @@ from domain.session import Session, session_stream
 T = TypeVar("T", bound=Aggregate)
 
 ASKING = (RequestApproval, RequestNextRun)
+FROM_CALLBACKS = (Reply, Greet, RecordLeaving)
 
 
 class NeedsDirectory(Exception):
@@ -61,7 +69,7 @@ class UnitOfWork:
         streams += [stream for runs in self._runs.values() for stream in runs]
         found = self._store.load_all(Approval, list(dict.fromkeys(streams)))
         self._aggregates = {stream: found.get(stream) for stream in streams}
-        keys = [_delivery(c.by, c.delivery_key) for c in commands if isinstance(c, Reply)]
+        keys = [_delivery(c.by, c.delivery_key) for c in commands if isinstance(c, FROM_CALLBACKS)]
         known = self._store.recorder.select_delivery_keys(list(dict.fromkeys(keys)))
         self._known_deliveries = {key: key in known for key in keys}
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import structlog
+
+from adapters.wecom.errcodes import WINDOW_S, Remedy, remedy_of
 
 TIMEOUT_S = 10
 # A token is renewed this long before it ends, so that none ends on the way.
@@ -19,12 +22,10 @@ RENEW_BEFORE_S = 300
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
 
-TOKEN_REFUSED = {40014, 42001}
-AGAIN_LATER = {-1, 6000, 45009, 45033}
-MISCONFIGURED = {40001, 40013, 40056, 40057, 43012, 48002, 50001, 50003, 60020, 301002}
-# Wrong for one kind of call: a login from a domain that is not trusted must not stop messages.
-ONE_KIND_OF_CALL = {43012, 48002, 50001}
-NOT_REACHABLE = {40003, 46004, 60011, 60111, 81013}
+# More calls at once than this wait for each other; WeCom refuses too many (45033).
+AT_ONCE = 50
+
+log = structlog.get_logger()
 
 
 class WeComError(Exception):
@@ -34,6 +35,11 @@ class WeComError(Exception):
 class WeComAway(WeComError):
     """No answer, or one that asks to come again: the same call may succeed later."""
 
+    def __init__(self, detail: str, retry_after_s: float = 0.0) -> None:
+        self.retry_after_s = retry_after_s
+        """Not before so long; 0: soon, and then less and less often."""
+        super().__init__(detail)
+
 
 class WeComMisconfigured(WeComError):
     """Trying again is useless, and dangerous, until an administrator mends something."""
@@ -41,6 +47,11 @@ class WeComMisconfigured(WeComError):
     def __init__(self, errcode: int, detail: str) -> None:
         self.errcode = errcode
         super().__init__(detail)
+
+    @property
+    def is_about_one_kind_of_call(self) -> bool:
+        """Whether other calls, such as sending a text instead of a card, may well succeed."""
+        return remedy_of(self.errcode) is Remedy.MEND_KIND
 
 
 class WeComRefused(WeComError):
@@ -99,6 +110,7 @@ class WeComClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._token: _Token | None = None
         self._refreshing = asyncio.Lock()
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._fetches = 0
         self._fetch_failed: str | None = None
         self._paused_until = 0.0
@@ -132,8 +144,7 @@ class WeComClient:
         """
         Send one template card to one member.
 
-        Its `task_id` is used once, for ever: the same card again is refused with 42014, which
-        says that it went out before.
+        Its `task_id` is used once, for ever: the same card again is refused with 42014.
 
         Returns:
             The response code that changes this card once, within 72 hours; None if WeCom gave none.
@@ -195,7 +206,7 @@ class WeComClient:
         """
         token = await self._access_token(refused=None)
         answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
-        if answer.get("errcode", 0) in TOKEN_REFUSED:
+        if remedy_of(answer.get("errcode", 0)) is Remedy.RENEW:
             token = await self._access_token(refused=token)
             answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
         self._check(answer)
@@ -248,16 +259,19 @@ class WeComClient:
             WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON.
         """
         try:
-            async with self._session.request(
-                "GET" if body is None else "POST",
-                f"{self._api_url}/cgi-bin/{path}",
-                params=query,
-                data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
-                headers={"Content-Type": "application/json"} if body is not None else None,
-                proxy=self._proxy,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
+            async with (
+                self._places,
+                self._session.request(
+                    "GET" if body is None else "POST",
+                    f"{self._api_url}/cgi-bin/{path}",
+                    params=query,
+                    data=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    proxy=self._proxy,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 text = await response.text(errors="replace")
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -273,21 +287,29 @@ class WeComClient:
 
     def _check(self, answer: Mapping[str, Any]) -> None:
         code = answer.get("errcode", 0)
-        if code == 0:
+        remedy = remedy_of(code)
+        if remedy is Remedy.NONE:
             return
         # The tail of errmsg names the address that WeCom saw, which 60020 is about.
         detail = f"errcode {code}: {str(answer.get('errmsg', ''))[:300]}"
-        if code in NOT_REACHABLE:
-            raise Unreachable(detail)
-        if code in AGAIN_LATER or code in TOKEN_REFUSED:
-            self.problem = detail
-            raise WeComAway(detail)
-        if code in MISCONFIGURED:
-            self.problem = detail
-            if code not in ONE_KIND_OF_CALL:
-                self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
-            raise WeComMisconfigured(code, detail)
-        raise WeComRefused(code, detail)
+        match remedy:
+            case Remedy.UNREACHABLE:
+                raise Unreachable(detail)
+            case Remedy.LATER | Remedy.RENEW | Remedy.WINDOW:
+                self.problem = detail
+                raise WeComAway(detail, WINDOW_S if remedy is Remedy.WINDOW else 0.0)
+            case Remedy.MEND | Remedy.MEND_KIND:
+                self._stop(remedy, detail)
+                raise WeComMisconfigured(code, detail)
+            case _:
+                raise WeComRefused(code, detail)
+
+    def _stop(self, remedy: Remedy, detail: str) -> None:
+        """Loudly: nothing more will be tried for a while, and somebody has to mend it."""
+        self.problem = detail
+        log.error("WeCom refuses this configuration; run `fta-approval doctor`", why=detail)
+        if remedy is Remedy.MEND:
+            self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
 
 
 def _check_reached(answer: Mapping[str, Any]) -> None:

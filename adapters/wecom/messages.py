@@ -1,5 +1,6 @@
 """What members read in the chat, in Chinese: answers to their own words."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ ENDED = {
     Status.CANCELLED: "撤销",
     Status.REVOKED: "撤销同意",
 }
+SUPERSEDED = re.compile(r"superseded by run (\d+)")
 HOW = {Channel.TEXT: "回复", Channel.CARD: "卡片", Channel.WEB: "页面", Channel.API: "接口"}
 
 
@@ -61,7 +63,7 @@ def answer_on_approval(
         verdict = "同意" if replied.verdict == "approve" else "驳回"
         return f"{SUCCESS}您已{verdict} {name}"
     if replied.refusal == "already-decided" and approval.ending is not None:
-        told = _how_it_ended(name, approval.ending, show)
+        told = how_it_ended(name, approval.ending, show)
         return f"{FAILURE}{told}，本次回复未生效{_later_run(approval, waiting)}"
     sentence, to_type = REFUSALS.get(replied.refusal, REFUSALS["unreadable"])
     # Only what waits for this very member is worth typing, and theirs to know.
@@ -110,6 +112,7 @@ REFUSALS = {
     ),
 }
 NAMELESS = {
+    "not-text": "只能处理文字和卡片，图片、语音等未作决定",
     "needs-id": "请在同意或驳回后写明编号",
     "question": "看起来您在提问，未作决定",
     "hesitation": "看起来您还有疑虑，未作决定",
@@ -118,7 +121,8 @@ NAMELESS = {
 }
 
 
-def _how_it_ended(name: str, ending: Ending, show: Callable[[datetime], str]) -> str:
+def how_it_ended(name: str, ending: Ending, show: Callable[[datetime], str]) -> str:
+    """Who ended it, when, how and why: one sentence without its full stop."""
     at = show(ending.at)
     if ending.status is Status.EXPIRED:
         return f"{name} 已于 {at} 超时"
@@ -135,8 +139,15 @@ def _later_run(approval: Approval, waiting: Sequence[str]) -> str:
     return ""
 
 
+def in_chinese(reason: str) -> str:
+    """A reason as people read it: the contract fixes some words, because engines read them."""
+    superseded = SUPERSEDED.fullmatch(reason)
+    return f"已由第 {superseded[1]} 次执行取代" if superseded else reason
+
+
 def _shown(reason: str) -> str:
     """Another member's words: cut, and `<` would begin a link (domain/wording.py)."""
+    reason = in_chinese(reason)
     cut = reason if len(reason) <= MAX_REASON else reason[:MAX_REASON] + "…"
     return cut.replace("<", "＜")
 

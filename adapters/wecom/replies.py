@@ -23,7 +23,7 @@ def to_command(message: TextMessage, received_at: datetime, timestamp: str) -> R
     doubt: str | None = read.doubt
     if read.asks_help or read.asks_todo:
         doubt = "help" if read.asks_help else "todo"
-    if not _is_fresh(timestamp, received_at):
+    if not is_fresh(timestamp, received_at):
         doubt = "stale"
     return Reply(
         at=received_at,
@@ -34,18 +34,20 @@ def to_command(message: TextMessage, received_at: datetime, timestamp: str) -> R
         reply_id=read.reply_id,
         reason=read.reason,
         doubt=doubt,
-        sent_at=_time(message.created),
+        sent_at=time_of(message.created),
     )
 
 
-def _is_fresh(timestamp: str, now: datetime) -> bool:
+def is_fresh(timestamp: str, now: datetime) -> bool:
+    """Whether a callback's `timestamp`, in unix seconds, is near enough to be believed."""
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return False
-    sent = _time(int(timestamp))
+    sent = time_of(int(timestamp))
     return sent is not None and now - OLDEST <= sent <= now + NEWEST
 
 
-def _time(seconds: int | None) -> datetime | None:
+def time_of(seconds: int | None) -> datetime | None:
+    """Unix seconds as a time; None for what is none."""
     try:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):

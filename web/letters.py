@@ -1,0 +1,197 @@
+"""What a row of the outbox says at this moment: words and cards, or nothing any more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from adapters.wecom import cards, notices
+from adapters.wecom.cards import Card
+from adapters.wecom.messages import Clockface, answer_on_approval, answer_to_inbox
+from adapters.wecom.notices import Waiting
+from domain import wording
+from domain.approval import Approval
+from domain.identity import APPROVAL_STREAM
+from domain.inbox import Inbox
+from projections.outbox import MOOT_AFTER_THE_END, Kind, kind_of
+from web.addresses import Addresses
+from web.reading import Reading
+
+Row = Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """One message to one member, ready to be sent."""
+
+    text: str | None = None
+    cut: bool = False
+    """The text does not show the whole message."""
+    once: bool = False
+    """Never twice within half an hour, whatever happens (WeComClient.send_text)."""
+    card: Card | None = None
+    """Goes out instead of the text; what WeCom refuses as a card goes out as the text."""
+    card_cut: bool = False
+    beside_card: bool = False
+    """The text goes out as well."""
+    changes: str | None = None
+    """The response code of the card that this one takes the place of."""
+    problem: str | None = None
+    """Nothing can be sent, for this reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digest:
+    """One message for many rows, and which of them it is about."""
+
+    text: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How approvers are asked (contract 2)."""
+
+    card: bool = False
+    text: bool = True
+    link: bool = False
+
+
+class Letters:
+    """Writes what stands in the outbox, by what is the case now; None for what is moot."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        clock: Callable[[], datetime],
+        clockface: Clockface,
+        addresses: Addresses,
+        style: Style,
+    ) -> None:
+        self._reading = reading
+        self._clock = clock
+        self._clockface = clockface
+        self._addresses = addresses
+        self._style = style
+
+    async def letter(self, row: Row) -> Letter | None:
+        """
+        What to send for one row.
+
+        None when it is moot: it was sent (the outbox may be behind the events), or nobody is to
+        be asked any more.
+        """
+        if not row["stream"].startswith(APPROVAL_STREAM):
+            return await self._to_inbox(row)
+        approval = await self._reading.approval(row["stream"].removeprefix(APPROVAL_STREAM))
+        assert approval is not None  # noqa: S101  # its event called for this message
+        return await self._about(approval, row)
+
+    async def still_due(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of some rows about approvals that are not moot."""
+        return [row for row, _ in await self._due(rows)]
+
+    async def digest(self, userid: str, rows: Sequence[Row]) -> Digest | None:
+        """One message for several rows about approvals; None where all of them are moot."""
+        still = await self._due(rows)
+        if not still:
+            return None
+        ended = {a.reply_id: a for _, a in still if a.ending is not None}
+        open_ = {a.reply_id: a for _, a in still if a.ending is None}
+        waiting = await self._waiting(userid)
+        if open_ and not waiting.count:  # asked as a super approver, and none any more
+            waiting = Waiting(len(open_), min(open_.values(), key=lambda a: a.expires_at))
+        now = self._clock()
+        text = notices.digest(
+            waiting, list(ended.values()), self._clockface, now, self._addresses.todo
+        )
+        return Digest(text=text, rows=[row for row, _ in still])
+
+    async def _due(self, rows: Sequence[Row]) -> list[tuple[Row, Approval]]:
+        streams = [row["stream"].removeprefix(APPROVAL_STREAM) for row in rows]
+        found = {a.reply_id: a for a in await self._reading.approvals(list(dict.fromkeys(streams)))}
+        pairs = [(row, found[stream]) for row, stream in zip(rows, streams, strict=True)]
+        return [(row, approval) for row, approval in pairs if not self._is_moot(approval, row)]
+
+    def _is_moot(self, approval: Approval, row: Row) -> bool:
+        if row["notice"] in approval.notifications.recorded:
+            return True
+        over = approval.ending is not None or self._clock() >= approval.expires_at
+        return over and kind_of(row["notice"]) in MOOT_AFTER_THE_END
+
+    async def _about(self, approval: Approval, row: Row) -> Letter | None:
+        if self._is_moot(approval, row):
+            return None
+        now, userid = self._clock(), row["userid"]
+        match kind_of(row["notice"]):
+            case Kind.ASK:
+                return self._asking(approval, userid)
+            case Kind.REMIND:
+                return Letter(text=notices.reminder(approval, self._clockface, now), once=True)
+            case Kind.ALARM:
+                return Letter(text=notices.alarm(approval), once=True)
+            case Kind.END:
+                line = notices.end_line(approval, userid, self._clockface, now)
+                return Letter(text=line, once=True)
+            case Kind.RESULT:
+                line = notices.result_line(approval, self._clockface, now)
+                return Letter(text=line, once=True)
+            case Kind.CARD:
+                return self._outcome(approval, userid)
+            case _:
+                return await self._answer(approval, row)
+
+    def _asking(self, approval: Approval, userid: str) -> Letter:
+        page = self._addresses.page_of(approval.approval_id)
+        text, cut = wording.asking_text(
+            approval.requested.message, approval.reply_id, page if self._style.link else None
+        )
+        if not self._style.card:
+            return Letter(text=text, cut=cut, once=True)
+        return Letter(
+            text=text,
+            cut=cut,
+            once=True,
+            card=cards.asking_card(approval, userid, page, self._clockface, self._clock()),
+            card_cut=not wording.fits_a_card(approval.requested.message),
+            beside_card=self._style.text,
+        )
+
+    def _outcome(self, approval: Approval, userid: str) -> Letter:
+        """The card's end; where no code would change it any more, a line instead."""
+        now, told = self._clock(), approval.notifications
+        code = told.code_for(userid, now)
+        is_told = told.was_asked_by_text(userid) or approval.has_answer(userid)
+        if code is None and is_told:
+            return Letter(problem="no response code is left that would change the card")
+        line = None if is_told else notices.end_line(approval, userid, self._clockface, now)
+        page = self._addresses.page_of(approval.approval_id)
+        card = cards.outcome_card(approval, userid, page, self._clockface, now)
+        return Letter(card=card if code else None, changes=code, text=line, once=True)
+
+    async def _answer(self, approval: Approval, row: Row) -> Letter:
+        replied = msgspec.json.decode(row["payload"], type=Approval.Replied)
+        waiting = await self._reading.waiting_ids(row["userid"])
+        return Letter(text=answer_on_approval(replied, approval, waiting, self._clockface))
+
+    async def _to_inbox(self, row: Row) -> Letter | None:
+        inbox = await self._reading.inbox(row["stream"])
+        if inbox is None or row["notice"] in inbox.answered:
+            return None
+        if kind_of(row["notice"]) is Kind.GREET:
+            return await self._greeting(row["userid"])
+        received = msgspec.json.decode(row["payload"], type=Inbox.Received)
+        waiting = await self._reading.waiting_ids(row["userid"])
+        return Letter(text=answer_to_inbox(received, waiting))
+
+    async def _greeting(self, userid: str) -> Letter:
+        waiting = await self._waiting(userid)
+        return Letter(
+            text=notices.greeting(waiting, self._clockface, self._clock(), self._addresses.todo)
+        )
+
+    async def _waiting(self, userid: str) -> Waiting:
+        count, first = await self._reading.most_urgent(userid, self._clock(), 1)
+        return Waiting(count, first[0] if first else None)
