@@ -130,10 +130,22 @@ class OpenSession:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndSession:
-    """A member logged out, or lost the right to be here."""
+    """A member logged out."""
 
     at: datetime
     session: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndSessionsOf:
+    """A member's phone is lost, or they lost the right to be here: every login of theirs ends."""
+
+    at: datetime
+    by: str
+    """The member whose sessions they are."""
+    why: str
+    """A short code, kept with the event: `ended-by-administrator`."""
 
 
 Command = (
@@ -147,4 +159,5 @@ Command = (
     | RecordDelivery
     | OpenSession
     | EndSession
+    | EndSessionsOf
 )

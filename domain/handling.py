@@ -37,6 +37,9 @@ class Directory(Protocol):
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""
 
+    def sessions_of(self, userid: str, at: datetime) -> Sequence[str]:
+        """The member's sessions that are open at that moment."""
+
 
 class Unit(Protocol):
     """The unit of work of one command: what it may load, and what it leaves to be saved."""
@@ -290,7 +293,16 @@ def end_session(command: commands.EndSession, unit: Unit) -> None:
     """End a session; one that is unknown has ended already."""
     session = unit.session(command.session)
     if session is not None:
-        session.end(command.at)
+        session.end(command.at, command.why)
+
+
+def end_sessions_of(command: commands.EndSessionsOf, unit: Unit) -> int:
+    """End every open session of a member, in whichever browser; how many there were."""
+    found = [unit.session(name) for name in unit.directory().sessions_of(command.by, command.at)]
+    sessions = [session for session in found if session is not None and not session.ended]
+    for session in sessions:
+        session.end(command.at, command.why)
+    return len(sessions)
 
 
 def _known(reply_id: str, unit: Unit) -> Approval:
@@ -315,4 +327,5 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.RecordDelivery: record_delivery,
     commands.OpenSession: open_session,
     commands.EndSession: end_session,
+    commands.EndSessionsOf: end_sessions_of,
 }

@@ -94,9 +94,9 @@ def rebuild(name: str | None) -> None:
     """
     Rebuild one read model, or all, from the events.
 
-    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox. Nothing is
-    sent again: what was delivered is in the events. The service may go on meanwhile; its lists,
-    sending and expiry wait until this has ended.
+    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox, sessions.
+    Nothing is sent again: what was delivered is in the events. The service may go on meanwhile;
+    its lists, sending and expiry wait until this has ended.
     """
     from eventsourcing.domain import EventSourcingError
 
