@@ -70,6 +70,8 @@ class Decide:
     by: str
     reply_id: str
     verdict: Verdict
+    logged_in_at: datetime
+    """When the login was made under which the button was pressed."""
     reason: str | None = None
     from_list: bool = False
     """Pressed in the list, without having opened the approval."""
@@ -126,6 +128,10 @@ class OpenSession:
     session: str
     by: str
     expires_at: datetime
+    state: str | None = None
+    """The SHA-256 of the state with which they came back from WeCom; it opens one session."""
+    replaces: str | None = None
+    """The session that this browser had before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,8 @@ QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 # Of a reason, how many words are looked up as ids: a text has room for hundreds.
 LOOKED_UP_WORDS = 20
 KEPT_SUGGESTIONS = 10
+# Whose deliveries the states of logins are; no userid is empty.
+NOBODY = ""
 
 
 class Directory(Protocol):
@@ -247,6 +249,7 @@ def decide(command: commands.Decide, unit: Unit) -> Approval:
         words=command.verdict.value,
         reason=command.reason,
         from_list=command.from_list,
+        login_age=command.at - command.logged_in_at,
         may_decide_all=_is_super_approver(command.by, unit),
     )
     approval.answer(answer, command.at)
@@ -283,7 +286,12 @@ def record_delivery(command: commands.RecordDelivery, unit: Unit) -> None:
 
 
 def open_session(command: commands.OpenSession, unit: Unit) -> None:
-    """Begin a session."""
+    """Begin a session in place of the browser's earlier one; a state opens one session only."""
+    if command.state and unit.is_repeated_delivery(NOBODY, f"login:{command.state}"):
+        raise errors.LoginUsed
+    earlier = unit.session(command.replaces) if command.replaces else None
+    if earlier is not None:
+        earlier.end(command.at, "logged-in-again")
     session = Session(session_stream(command.session))
     session.open(command.by, command.expires_at, command.at)
     unit.add(session)

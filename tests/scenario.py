@@ -220,8 +220,9 @@ def presses(
     at: datetime = NOON + timedelta(minutes=1),
     **fields: Any,
 ) -> Decide:
-    """A member presses a button on a page."""
-    return Decide(by=by, verdict=verdict, reply_id=reply_id, at=at, **fields)
+    """A member presses a button on a page, having just logged in."""
+    usual: dict[str, Any] = {"logged_in_at": at}
+    return Decide(by=by, verdict=verdict, reply_id=reply_id, at=at, **{**usual, **fields})
 
 
 def opens(by: str, reply_id: str = NODE, at: datetime = NOON + timedelta(minutes=1)) -> OpenPage:

@@ -452,7 +452,7 @@ async def test_nobody_can_put_markup_into_a_page(service: Service) -> None:
     pages += [await lisi.get(page_of(approval)), await zhangsan.press(form, APPROVE)]
     assert pages[-1].status == 409
     for page in pages:
-        check_safe(page)
+        check_safe(service, page)
         assert " ".join(MARKUP.split()) in page.text
         assert not any(tag == "img" for tag, _ in page.tags)
 
@@ -643,7 +643,7 @@ async def test_opening_is_recorded_only_where_it_matters(start: StartService, cl
 # What every page has.
 
 
-def check_safe(page: Page) -> None:
+def check_safe(service: Service, page: Page) -> None:
     """No code and no styles in the page, and nothing that would let any in."""
     for tag, given in page.tags:
         assert tag not in ("script", "style", "iframe", "object", "base"), tag
@@ -652,7 +652,8 @@ def check_safe(page: Page) -> None:
             assert given.get(name, "/").startswith("/"), given
         assert tag != "form" or given["method"] == "post"
     assert page.headers["Content-Security-Policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        f"form-action 'self' {service.app[keys.SETTINGS].wecom_oauth_url}; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
     assert page.headers["Referrer-Policy"] == "same-origin"
@@ -692,7 +693,7 @@ async def test_every_page_is_safe_whatever_it_says(service: Service, clock: Cloc
         *(200, 200, 404, 404, 400, 403, 405, 403, 422, 422, 413, 409, 303, 409, 401, 303, 302)
     ]
     for page in pages:
-        check_safe(page)
+        check_safe(service, page)
 
 
 def test_every_event_of_an_approval_has_words() -> None:

@@ -8,7 +8,9 @@ import structlog
 from aiohttp import web
 
 from adapters.wecom.client import WeComError, WeComRefused
+from domain.errors import LoginUsed
 from web import keys
+from web.errors import STATUS
 from web.pages import redirect, render_message
 from web.sessions import forget_cookie, open_session, set_cookie
 
@@ -64,7 +66,10 @@ async def _come_back(request: web.Request) -> web.Response:
         return render_message(request, "stranger", 403)
     # Elsewhere at once: the code stays in no address bar.
     response = redirect(request, target)
-    await open_session(request, userid, response)
+    try:
+        await open_session(request, userid, request.query["state"], response)
+    except LoginUsed as used:
+        return render_message(request, "login-expired", STATUS[type(used)], link=target)
     forget_cookie(request, response, STATE_COOKIE)
     return response
 
