@@ -110,6 +110,32 @@ def rebuild(name: str | None) -> None:
         raise click.ClickException(str(error)) from None
 
 
+@cli.group()
+def sessions() -> None:
+    """Logins of members."""
+
+
+@sessions.command("end")
+@click.argument("userid")
+def end_sessions(userid: str) -> None:
+    """
+    End every login of a member, in whichever browser: a phone is lost, say.
+
+    The service may go on meanwhile. Who can still log in to WeCom as that member can log in here
+    again: lock the account there too.
+    """
+    from adapters.store.writer import StoreUnavailable
+    from domain.identity import SENDER
+    from web import revoking
+
+    if not SENDER.fullmatch(userid):
+        raise click.BadParameter("is not the userid of a member", param_hint="USERID")
+    try:
+        _run(revoking.end_sessions(_settings(), userid, say=_say))
+    except StoreUnavailable as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _settings(**overrides: Any) -> Any:
     """The settings, or one line for each mistake and exit status 2."""
     from web.settings import WrongSettings, read_settings, unknown_variables
