@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 
+from domain import errors
+from domain.approval import Approval
 from domain.commands import EndSession, EndSessionsOf, OpenSession
 from domain.session import Session
-from tests.scenario import MILLISECOND, NOON, Scenario, after, event, given
+from tests.scenario import (
+    APPROVE,
+    MILLISECOND,
+    NOON,
+    Scenario,
+    after,
+    ask,
+    event,
+    given,
+    says,
+)
 from tests.stores import in_one_batch, opened, pausing, writing
 
 __all__ = ["pausing"]
@@ -38,6 +50,55 @@ def test_a_session_is_ended_once_and_says_why() -> None:
     scenario.then(event(Session.Ended, originator_id="session-a", why="logged-out"))
     scenario.when(logout).then_nothing()
     scenario.when(EndSession(at=NOON, session="unknown")).then_nothing()
+
+
+def test_a_state_opens_one_session() -> None:
+    scenario = given(logs_in("zhangsan", "a", state="5f"))
+    scenario.when(logs_in("lisi", "b", after(minutes=9), state="5f")).then_refused(errors.LoginUsed)
+    scenario.when(logs_in("lisi", "b", state="60")).then(event(Session.Opened, by="lisi"))
+
+
+def test_a_state_is_no_message_of_anybody() -> None:
+    """Deliveries of members and states of logins are kept in one place."""
+    key = "login:5f"
+    said = says("zhangsan", APPROVE, delivery_key=key)
+    given(ask(), said).when(logs_in("zhangsan", "a", state="5f")).then(event(Session.Opened))
+    given(ask(), logs_in("zhangsan", "a", state="5f")).when(said).then(
+        event(Approval.Replied), event(Approval.Approved)
+    )
+
+
+def test_a_new_login_ends_the_earlier_session_of_the_browser() -> None:
+    scenario = given(logs_in("zhangsan", "a"), logs_in("zhangsan", "elsewhere"))
+    scenario.when(logs_in("lisi", "b", after(hours=1), replaces="a")).then(
+        event(Session.Ended, originator_id="session-a", why="logged-in-again"),
+        event(Session.Opened, originator_id="session-b", by="lisi"),
+    )
+    again = logs_in("lisi", "c", after(hours=2), replaces="a")  # which has ended
+    scenario.when(again).then(event(Session.Opened))
+    invented = logs_in("lisi", "d", after(hours=2), replaces="invented")
+    scenario.when(invented).then(event(Session.Opened))
+
+
+def test_a_login_that_is_refused_ends_nothing() -> None:
+    scenario = given(logs_in("zhangsan", "a", state="5f"))
+    scenario.when(logs_in("zhangsan", "b", state="5f", replaces="a"))
+    scenario.then_refused(errors.LoginUsed)
+
+
+@pytest.mark.usefixtures("pausing")
+async def test_of_many_who_come_back_with_one_state_one_is_let_in(tmp_path: Path) -> None:
+    """In one transaction and in several, in one process and in two."""
+    with writing(tmp_path) as one, writing(tmp_path) as two:
+        for number in range(10):
+            state = f"state-{number}"
+            logins = [logs_in("zhangsan", f"{number}-{n}", state=state) for n in range(4)]
+            apart = [one.execute(logins[0]), two.execute(logins[1])]
+            outcomes, more = await asyncio.gather(
+                asyncio.gather(*apart, return_exceptions=True), in_one_batch(one, *logins[2:])
+            )
+            told = [type(outcome) for outcome in [*outcomes, *more]]
+            assert (told.count(type(None)), told.count(errors.LoginUsed)) == (1, 3), told
 
 
 def test_every_open_session_of_a_member_ends_at_once_and_nobody_elses() -> None:
