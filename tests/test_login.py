@@ -287,6 +287,19 @@ async def test_while_wecom_is_away_nobody_is_let_in(service: Service, outage: st
     assert (await visitor.log_in("zhangsan")).status == 200
 
 
+async def test_a_host_that_is_not_trusted_is_the_administrators_affair(service: Service) -> None:
+    """Errcode 50001: to try again is of no use until the trusted domain is set."""
+    visitor = Visitor(service)
+    back = await visitor.through_wecom(await set_out(visitor), "zhangsan")
+    service.wecom.trusted_hosts.clear()
+    refused = await visitor.get(back)
+    assert refused.status == 503 and "可信域名" in refused.text and "管理员" in refused.text
+    assert "fta_session" not in visitor.cookies
+    # It stops no messages.
+    await service.ask()
+    assert len(await service.inbox("zhangsan", 1)) == 1
+
+
 @pytest.mark.parametrize("path", [LOGIN, f"{LOGIN}?code=c&state=s"])
 async def test_without_wecom_a_page_says_what_to_set(start: StartService, path: str) -> None:
     service = await start(wecom_secret="")

@@ -11,7 +11,8 @@ from tests.conftest import StartService
 from tests.process import SCRIPT
 from tests.service import Clock, Service
 from tests.visitor import APPROVE, Visitor
-from web import keys
+from web import keys, parts
+from web.revoking import end_sessions
 
 
 @pytest.fixture
@@ -96,6 +97,20 @@ async def test_it_works_while_no_service_runs_and_says_so_when_there_is_nothing(
 def forget_read_models(database: Path) -> None:
     for views in database.parent.glob(f"{database.name}-views*"):
         views.unlink()
+
+
+async def test_read_models_that_have_far_to_go_are_waited_for(
+    start: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer itself waits for them only as long as everybody else can wait for the writer."""
+    service = await start()
+    await Visitor(service).log_in("zhangsan")
+    await service.stop()
+    forget_read_models(tmp_path / "fta-approval.db")
+    monkeypatch.setattr(parts, "DIRECTORY_WITHIN_S", 0.0)
+    said: list[str] = []
+    await end_sessions(service.app[keys.SETTINGS], "zhangsan", said.append)
+    assert said == ["ended 1 session of zhangsan"]
 
 
 def files_in(folder: Path) -> list[Path]:

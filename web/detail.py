@@ -70,7 +70,7 @@ async def render_detail(
     show = request.app[keys.CLOCKFACE].show
     it = shown(request, approval, member, PAGE, now)
     events = [event for _, event in stored]
-    confirm = confirmation(request, approval, member, events, now) if it["may_decide"] else None
+    confirm = confirmation(request, approval, member, events, now)
     context = {
         "me": member,
         "logout": logout_token(request),

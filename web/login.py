@@ -7,7 +7,7 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
-from adapters.wecom.client import WeComError, WeComRefused
+from adapters.wecom.client import WeComError, WeComMisconfigured, WeComRefused
 from domain.errors import LoginUsed
 from web import keys
 from web.errors import STATUS
@@ -59,6 +59,9 @@ async def _come_back(request: web.Request) -> web.Response:
         userid = await wecom.member_of(code)
     except WeComRefused:
         return render_message(request, "login-expired", 400, link=target)
+    except WeComMisconfigured as error:
+        log.warning("login failed", why=str(error))
+        return render_message(request, "wecom-misconfigured", 503, link=target)
     except WeComError as error:
         log.warning("login failed", why=str(error))
         return render_message(request, "wecom-away", 503, link=target)

@@ -49,6 +49,11 @@ MESSAGES = {
         "企业微信没有应答，请稍候再试，或直接在应用中回复消息审批。",
         "再试一次",
     ),
+    "wecom-misconfigured": Message(
+        "暂时无法登录",
+        "企业微信不接受本系统的配置（例如可信域名），请联系管理员；也可以在应用中回复消息审批。",
+        "再试一次",
+    ),
     "wecom-unconfigured": Message(
         "尚未配置企业微信", "请管理员先配置企业微信的 CorpID、Secret 和 AgentId。", None
     ),
