@@ -162,7 +162,7 @@ class Approval(Aggregate):
         Raises:
             OwnRequest, NotAnApprover: The person may not decide it.
             AlreadyDecided: It ended before, by the deadline too.
-            NotFromList, OpenItFirst: Not in this manner.
+            NotFromList, LoginTooOld, OpenItFirst: Not in this manner.
         """
         repeated = self.was_decided_so_by(answer.by, answer.verdict)
         refusal = None if repeated else self._refusal_of(answer, at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from domain import errors
@@ -10,6 +11,8 @@ from domain.identity import same_person
 
 if TYPE_CHECKING:
     from domain.approval import Approval
+
+FRESH_LOGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,8 @@ class Answer:
     named: bool = True
     """The id was typed, or its own page or card was used."""
     from_list: bool = False
+    login_age: timedelta | None = None
+    """How long ago the member had logged in when they pressed the button; None: not on a page."""
     may_decide_all: bool = False
     """The member is a super approver by the settings in force at this moment."""
 
@@ -59,6 +64,16 @@ def high_risk_by_its_own_page_or_id(approval: "Approval", answer: Answer) -> err
     return None
 
 
+def high_risk_approved_after_a_fresh_login(
+    approval: "Approval", answer: Answer
+) -> errors.Refusal | None:
+    """On a page, a high risk is approved by who has just shown who they are; anybody may reject."""
+    approves_on_a_page = answer.channel is Channel.WEB and answer.verdict is Verdict.APPROVE
+    if approval.risk is Risk.HIGH and approves_on_a_page and not is_fresh(answer.login_age):
+        return errors.LoginTooOld(approval.reply_id)
+    return None
+
+
 def has_read_the_message(approval: "Approval", answer: Answer) -> errors.Refusal | None:
     """Where the message did not fit, text and card decide only after the page was opened."""
     by_message = answer.channel in (Channel.TEXT, Channel.CARD)
@@ -71,8 +86,14 @@ RIGHT_TO_DECIDE: tuple[Rule, ...] = (not_the_requester, an_approver_or_super_app
 MOMENT_AND_MANNER: tuple[Rule, ...] = (
     not_ended,
     high_risk_by_its_own_page_or_id,
+    high_risk_approved_after_a_fresh_login,
     has_read_the_message,
 )
+
+
+def is_fresh(login_age: timedelta | None) -> bool:
+    """Whether a login is young enough to approve a high risk with; at the limit it still is."""
+    return login_age is not None and login_age <= FRESH_LOGIN
 
 
 def first_refusal(

@@ -73,6 +73,8 @@ class Decide:
     by: str
     reply_id: str
     verdict: Verdict
+    logged_in_at: datetime
+    """When the login was made under which the button was pressed."""
     reason: str | None = None
     from_list: bool = False
     """Pressed in the list, without having opened the approval."""
@@ -159,14 +161,30 @@ class OpenSession:
     session: str
     by: str
     expires_at: datetime
+    state: str | None = None
+    """The SHA-256 of the state with which they came back from WeCom; it opens one session."""
+    replaces: str | None = None
+    """The session that this browser had before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndSession:
-    """A member logged out, or lost the right to be here."""
+    """A member logged out."""
 
     at: datetime
     session: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndSessionsOf:
+    """A member's phone is lost, or they lost the right to be here: every login of theirs ends."""
+
+    at: datetime
+    by: str
+    """The member whose sessions they are."""
+    why: str
+    """A short code, kept with the event: `ended-by-administrator`."""
 
 
 Command = (
@@ -183,4 +201,5 @@ Command = (
     | RecordDelivery
     | OpenSession
     | EndSession
+    | EndSessionsOf
 )

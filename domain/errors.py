@@ -8,9 +8,11 @@
     ├── OwnRequest            the requester may not decide
     ├── AlreadyDecided        it ended before; the first end stands
     ├── NotFromList           high risk is decided on its own page, or with its id, only
+    ├── LoginTooOld           a high risk is approved on a page after a fresh login only
     ├── OpenItFirst           the message was too long to be shown whole
     ├── NothingDecided        words that decide nothing: unreadable, a question, doubt, several ids
-    └── UnclearWhich          a reply without an id, and more than one approval it could mean
+    ├── UnclearWhich          a reply without an id, and more than one approval it could mean
+    └── LoginUsed             the way back from WeCom was taken before
 
 `code` is for programs and never changes; the sentence is for the logs and the engine. What a
 member reads is made from the code and the facts kept here, in adapters/wecom/messages.py.
@@ -99,6 +101,15 @@ class NotFromList(Refusal):
         super().__init__(f"{reply_id} is of high risk: open it or name its id; nothing changed")
 
 
+class LoginTooOld(Refusal):
+    """A high risk is approved by who logged in just now: a browser left open proves nobody."""
+
+    code = "login-too-old"
+
+    def __init__(self, reply_id: str) -> None:
+        super().__init__(f"{reply_id} is of high risk: log in again to approve it; nothing changed")
+
+
 class OpenItFirst(Refusal):
     """The message was cut, so the person cannot have read what will be executed."""
 
@@ -124,3 +135,12 @@ class UnclearWhich(Refusal):
     def __init__(self, suggestions: Sequence[str]) -> None:
         self.suggestions = list(suggestions)
         super().__init__("the reply names no approval and could mean more than one, or none")
+
+
+class LoginUsed(Refusal):
+    """Somebody came back from WeCom with this very state before; it counts once."""
+
+    code = "login-used"
+
+    def __init__(self) -> None:
+        super().__init__("this login was completed before; set out anew")

@@ -23,7 +23,10 @@ QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 # Of a reason, how many words are looked up as ids: a text has room for hundreds.
 LOOKED_UP_WORDS = 20
 KEPT_SUGGESTIONS = 10
+LEFT = "left-visible-range"
 GREETED_AT_MOST_EVERY = timedelta(hours=1)
+# Whose deliveries the states of logins are; no userid is empty.
+NOBODY = ""
 
 
 class Directory(Protocol):
@@ -40,6 +43,9 @@ class Directory(Protocol):
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""
+
+    def sessions_of(self, userid: str, at: datetime) -> Sequence[str]:
+        """The member's sessions that are open at that moment."""
 
 
 class Unit(Protocol):
@@ -249,6 +255,7 @@ def decide(command: commands.Decide, unit: Unit) -> Approval:
         words=command.verdict.value,
         reason=command.reason,
         from_list=command.from_list,
+        login_age=command.at - command.logged_in_at,
         may_decide_all=_is_super_approver(command.by, unit),
     )
     approval.answer(answer, command.at)
@@ -301,6 +308,7 @@ def record_leaving(command: commands.RecordLeaving, unit: Unit) -> None:
         return
     for reply_id in unit.directory().addressed_to(command.by):
         _known(reply_id, unit).lose_member(command.by, command.at)
+    _end_sessions(command.by, LEFT, command.at, unit)
 
 
 def record_delivery(command: commands.RecordDelivery, unit: Unit) -> None:
@@ -312,7 +320,12 @@ def record_delivery(command: commands.RecordDelivery, unit: Unit) -> None:
 
 
 def open_session(command: commands.OpenSession, unit: Unit) -> None:
-    """Begin a session."""
+    """Begin a session in place of the browser's earlier one; a state opens one session only."""
+    if command.state and unit.is_repeated_delivery(NOBODY, f"login:{command.state}"):
+        raise errors.LoginUsed
+    earlier = unit.session(command.replaces) if command.replaces else None
+    if earlier is not None:
+        earlier.end(command.at, "logged-in-again")
     session = Session(session_stream(command.session))
     session.open(command.by, command.expires_at, command.at)
     unit.add(session)
@@ -322,7 +335,20 @@ def end_session(command: commands.EndSession, unit: Unit) -> None:
     """End a session; one that is unknown has ended already."""
     session = unit.session(command.session)
     if session is not None:
-        session.end(command.at)
+        session.end(command.at, command.why)
+
+
+def end_sessions_of(command: commands.EndSessionsOf, unit: Unit) -> int:
+    """End every open session of a member, in whichever browser; how many there were."""
+    return _end_sessions(command.by, command.why, command.at, unit)
+
+
+def _end_sessions(userid: str, why: str | None, at: datetime, unit: Unit) -> int:
+    found = [unit.session(name) for name in unit.directory().sessions_of(userid, at)]
+    sessions = [session for session in found if session is not None and not session.ended]
+    for session in sessions:
+        session.end(at, why)
+    return len(sessions)
 
 
 def _known(reply_id: str, unit: Unit) -> Approval:
@@ -350,4 +376,5 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.RecordDelivery: record_delivery,
     commands.OpenSession: open_session,
     commands.EndSession: end_session,
+    commands.EndSessionsOf: end_sessions_of,
 }

@@ -4,10 +4,17 @@ from datetime import datetime
 
 from domain.aggregate import Aggregate, Event, applies
 
+SESSION_STREAM = "session-"
+
 
 def session_stream(session: str) -> str:
     """The stream of a session, named by the SHA-256 of the cookie's value."""
-    return f"session-{session}"
+    return SESSION_STREAM + session
+
+
+def session_of(stream: str) -> str:
+    """The session of that stream."""
+    return stream.removeprefix(SESSION_STREAM)
 
 
 class Session(Aggregate):
@@ -20,15 +27,16 @@ class Session(Aggregate):
 
     class Ended(Event, frozen=True, kw_only=True):
         TOPIC = "session.ended"
+        why: str | None = None
 
     def open(self, by: str, expires_at: datetime, at: datetime) -> None:
         """Begin; the id is random, so a session is opened once."""
         self.trigger(self.Opened, at, by=by, expires_at=expires_at)
 
-    def end(self, at: datetime) -> None:
-        """End it for good; again: nothing happens."""
+    def end(self, at: datetime, why: str | None = None) -> None:
+        """End it for good, for a reason such as `logged-out`; again: nothing happens."""
         if not self.ended:
-            self.trigger(self.Ended, at)
+            self.trigger(self.Ended, at, why=why)
 
     def member(self, at: datetime) -> str | None:
         """Whose session it is, or None once it ended or ran out."""

@@ -1,4 +1,4 @@
-"""Finding approvals: what a reply may mean, what waits for a member, what is listed."""
+"""Finding approvals: what a reply may mean, what waits for a member, what is listed; and logins."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -55,6 +55,14 @@ class Directory:
             [same_person(userid), at, same_person(userid), at],
         )
         return [row["reply_id"] for row in rows]
+
+    def sessions_of(self, userid: str, at: datetime) -> Sequence[str]:
+        rows = self._database.query(
+            "SELECT session FROM sessions WHERE member = ? AND expires_at > ? "
+            "ORDER BY expires_at, session",
+            [same_person(userid), milliseconds(at)],
+        )
+        return [row["session"] for row in rows]
 
     def reply_id_of(self, approval_id: str) -> str | None:
         """The name of the approval with that uuid."""

@@ -18,6 +18,7 @@ from projections.deadlines import Deadlines
 from projections.decision_feed import DecisionFeed
 from projections.outbox import Outbox
 from projections.projection import Fact, Projection
+from projections.sessions import SessionList
 from projections.todo import TodoList
 
 ALL: tuple[Projection, ...] = (
@@ -27,6 +28,7 @@ ALL: tuple[Projection, ...] = (
     AuditTrail(),
     Deadlines(),
     Outbox(),
+    SessionList(),
 )
 
 CHUNK = 500

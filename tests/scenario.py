@@ -22,7 +22,7 @@ from domain.errors import Refusal
 from domain.handling import HANDLERS, Directory
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import Inbox
-from domain.session import Session, session_stream
+from domain.session import SESSION_STREAM, Session, session_of, session_stream
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DEADLINE = NOON + timedelta(minutes=20)
@@ -76,6 +76,11 @@ class MemoryUnit:
         streams = [stream for stream in self._streams if stream.startswith(APPROVAL_STREAM)]
         return [found for s in streams if (found := self.replayed(Approval, s)) is not None]
 
+    def sessions(self) -> list[Session]:
+        """All that were ever opened, oldest first."""
+        streams = [stream for stream in self._streams if stream.startswith(SESSION_STREAM)]
+        return [found for s in streams if (found := self.replayed(Session, s)) is not None]
+
     def events_of(self, stream: str) -> list[Event]:
         """What was stored in one stream."""
         return list(self._streams.get(stream, ()))
@@ -115,7 +120,7 @@ class MemoryUnit:
         return repeated
 
     def directory(self) -> Directory:
-        return MemoryDirectory(self.approvals(), self.super_approvers)
+        return MemoryDirectory(self.approvals(), self.super_approvers, self.sessions())
 
     def _get(self, kind: type[T], stream: str) -> T | None:
         if stream not in self.aggregates:
@@ -136,10 +141,11 @@ class MemoryUnit:
 
 @dataclass
 class MemoryDirectory:
-    """`domain.handling.Directory` by looking at every approval."""
+    """`domain.handling.Directory` by looking at every approval, and at every session."""
 
     approvals: list[Approval]
     super_approvers: list[str]
+    sessions: list[Session] = field(default_factory=list)
 
     def same_but_for_case(self, reply_id: str) -> Sequence[str]:
         return [a.reply_id for a in self.approvals if a.reply_id.lower() == reply_id.lower()]
@@ -160,6 +166,13 @@ class MemoryDirectory:
             for a in self.approvals
             if userid.lower() in {name.lower() for name in a.requested.asked}
             and (a.requested.timestamp >= since or (a.ending is not None and a.ending.at >= since))
+        ]
+
+    def sessions_of(self, userid: str, at: datetime) -> Sequence[str]:
+        return [
+            session_of(session.id)
+            for session in self.sessions
+            if (session.member(at) or "").lower() == userid.lower()
         ]
 
     def _may(self, userid: str, approval: Approval) -> bool:
@@ -214,8 +227,9 @@ def presses(
     at: datetime = NOON + timedelta(minutes=1),
     **fields: Any,
 ) -> Decide:
-    """A member presses a button on a page."""
-    return Decide(by=by, verdict=verdict, reply_id=reply_id, at=at, **fields)
+    """A member presses a button on a page, having just logged in."""
+    usual: dict[str, Any] = {"logged_in_at": at}
+    return Decide(by=by, verdict=verdict, reply_id=reply_id, at=at, **{**usual, **fields})
 
 
 def opens(by: str, reply_id: str = NODE, at: datetime = NOON + timedelta(minutes=1)) -> OpenPage:

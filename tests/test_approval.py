@@ -611,6 +611,62 @@ def test_a_high_risk_is_decided_with_its_id_or_on_its_page(answers: Any) -> None
     given(ask(risk=Risk.HIGH)).when(answers("zhangsan", APPROVE)).then(REPLIED, APPROVED)
 
 
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("age", [FIVE_MINUTES, timedelta(), -MILLISECOND])
+def test_a_high_risk_is_approved_on_its_page_up_to_five_minutes_after_the_login(
+    age: timedelta,
+) -> None:
+    at = after(minutes=10)
+    press = presses("zhangsan", APPROVE, at=at, logged_in_at=at - age)
+    given(ask(risk=Risk.HIGH)).when(press).then(REPLIED, APPROVED)
+
+
+@pytest.mark.parametrize("userid", ["zhangsan", "wangwu"])
+@pytest.mark.parametrize("age", [FIVE_MINUTES + MILLISECOND, timedelta(hours=12)])
+def test_after_an_older_login_it_is_not_and_the_reply_is_kept(userid: str, age: timedelta) -> None:
+    at = after(minutes=10)
+    press = presses(userid, APPROVE, at=at, logged_in_at=at - age, reason="可以")
+    scenario = given(ask(risk=Risk.HIGH), super_approvers=["wangwu"]).when(press)
+    scenario.then_refused(errors.LoginTooOld, turned_down("login-too-old", userid))
+    (kept,) = scenario.happened
+    assert isinstance(kept, Approval.Replied)
+    assert (kept.words, kept.channel, kept.reason) == ("approve", "web", "可以")
+    assert scenario.approval().status is Status.PENDING
+
+
+@pytest.mark.parametrize(
+    ("risk", "verdict"), [(Risk.HIGH, REJECT), (Risk.MEDIUM, APPROVE), (Risk.LOW, APPROVE)]
+)
+def test_nothing_else_asks_for_a_fresh_login(risk: Risk, verdict: Any) -> None:
+    press = presses("zhangsan", verdict, logged_in_at=NOON - timedelta(hours=11))
+    given(ask(risk=risk)).when(press).then(REPLIED, APPROVED if verdict is APPROVE else REJECTED)
+
+
+def test_a_press_of_which_nobody_knows_the_login_approves_no_high_risk() -> None:
+    approval = given(ask(risk=Risk.HIGH)).approval()
+    answer = Answer(by="zhangsan", verdict=APPROVE, channel=Channel.WEB, words="approve")
+    with pytest.raises(errors.LoginTooOld):
+        approval.answer(answer, after(minutes=1))
+
+
+def test_of_two_reasons_to_turn_it_down_the_graver_is_told() -> None:
+    """Nobody is sent to log in again for what they may not decide, or nobody can any more."""
+    old: dict[str, Any] = {"logged_in_at": NOON - timedelta(hours=1)}
+    asked = ask(risk=Risk.HIGH, requested_by="lisi")
+    for scenario, press, no in [
+        (given(asked), presses("lisi", APPROVE, **old), errors.OwnRequest),
+        (given(asked), presses("sunqi", APPROVE, **old), errors.NotAnApprover),
+        (given(asked, cancels()), presses("zhangsan", APPROVE, **old), errors.AlreadyDecided),
+        (given(asked), presses("zhangsan", APPROVE, from_list=True, **old), errors.NotFromList),
+    ]:
+        assert type(scenario.when(press).refusal) is no
+    press = presses("zhangsan", APPROVE)
+    repeated = presses("zhangsan", APPROVE, at=after(hours=2), logged_in_at=NOON)
+    given(asked, press).when(repeated).then(REPEATED)
+
+
 @pytest.mark.parametrize("risk", [Risk.LOW, Risk.MEDIUM])
 def test_a_lower_risk_is_decided_from_the_list(risk: Risk) -> None:
     given(ask(risk=risk)).when(presses("zhangsan", APPROVE, from_list=True)).then(REPLIED, APPROVED)

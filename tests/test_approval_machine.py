@@ -46,7 +46,7 @@ ENDS = (Approval.Approved, Approval.Rejected, Approval.Expired, Approval.Cancell
 AFTER_THE_END = (Approval.Replied, Approval.Notified, Approval.NotificationFailed)
 
 LONG = "重" * 1000
-TEN_MINUTES = timedelta(minutes=10)
+FIVE_MINUTES, TEN_MINUTES = timedelta(minutes=5), timedelta(minutes=10)
 
 
 class Model:
@@ -141,13 +141,22 @@ class Model:
             return str(how["doubt"])
         return self._answer(approval, at, by, verdict, how["channel"], from_list=False)
 
-    def press(self, at: datetime, by: str, verdict: str, name: str, from_list: bool) -> str | None:
+    def press(
+        self, at: datetime, by: str, verdict: str, name: str, from_list: bool, login: timedelta
+    ) -> str | None:
         if name not in self.approvals:
             return "unknown-approval"
-        return self._answer(self.approvals[name], at, by, verdict, "web", from_list)
+        return self._answer(self.approvals[name], at, by, verdict, "web", from_list, login)
 
     def _answer(
-        self, a: dict[str, Any], at: datetime, by: str, verdict: str, channel: str, from_list: bool
+        self,
+        a: dict[str, Any],
+        at: datetime,
+        by: str,
+        verdict: str,
+        channel: str,
+        from_list: bool,
+        login: timedelta = timedelta(),
     ) -> str | None:
         me, status = by.lower(), "approved" if verdict == APPROVE else "rejected"
         a["replies"] += 1
@@ -166,6 +175,8 @@ class Model:
                 no = "already-decided"
             elif a["same"]["risk"] == "high" and from_list:
                 no = "high-risk-needs-its-page"
+            elif a["same"]["risk"] == "high" and status == "approved" and login > FIVE_MINUTES:
+                no = "login-too-old"
             elif channel != "web" and self._unread(a, me):
                 no = "open-it-first"
         self._touch(a, at)
@@ -260,6 +271,7 @@ engines = st.sampled_from(["fta", "fta", "fta", "other"])
 messages = st.sampled_from(["清理磁盘", "清理磁盘", "重启 nginx", LONG])
 verdicts = st.sampled_from(["approve", "approve", "reject"])
 channels = st.sampled_from([Channel.TEXT, Channel.CARD])
+logins = st.sampled_from([timedelta(milliseconds=ms) for ms in (0, 300_000, 300_001)])
 steps = st.sampled_from(
     [timedelta(milliseconds=ms) for ms in (-2000, -1, 1, 1, 59_999, 60_000, 601_000, 1_200_000)]
 )
@@ -382,11 +394,13 @@ class ApprovalMachine(RuleBasedStateMachine):
         self.now += pause
         self.reply(by, verdict, None, Channel.TEXT, None)
 
-    @rule(by=people, verdict=verdicts, pick=picks, from_list=st.booleans())
-    def press(self, by: str, verdict: str, pick: int, from_list: bool) -> None:
-        name = self.picked(pick)
-        expected = self.model.press(self.now, by, verdict, name, from_list)
-        command = presses(by, Verdict(verdict), name, self.now, from_list=from_list)
+    @rule(by=people, verdict=verdicts, pick=picks, from_list=st.booleans(), login=logins)
+    def press(self, by: str, verdict: str, pick: int, from_list: bool, login: timedelta) -> None:
+        name, made = self.picked(pick), self.now - login
+        expected = self.model.press(self.now, by, verdict, name, from_list, login)
+        command = presses(
+            by, Verdict(verdict), name, self.now, from_list=from_list, logged_in_at=made
+        )
         self.both(command, expected)
 
     @rule(engine=engines, pick=picks)

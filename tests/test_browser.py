@@ -161,7 +161,7 @@ async def test_from_the_chat_to_three_decisions(
         await expect(page.get_by_role("status")).to_contain_text("先观察 再说")
         await page.get_by_role("link", name="待办").click()
 
-        await expect(page.get_by_role("button")).to_have_count(0)
+        await expect(page.get_by_role("button", name="同意")).to_have_count(0)
         await page.get_by_role("link", name="查看后审批").click()
         await page.get_by_role("button", name="同意").click()
         await expect(page.get_by_role("status")).to_contain_text("您 于 20:00 通过页面同意")
@@ -174,6 +174,51 @@ async def test_from_the_chat_to_three_decisions(
         reject["approval_id"]: ("rejected", "zhangsan", "先观察 再说"),
         high["approval_id"]: ("approved", "zhangsan", None),
     }
+
+
+@pytest.mark.parametrize(
+    ("size", "scripts", "agent"),
+    [(PHONE, False, IN_WECOM), (DESKTOP, True, OUTSIDE)],
+    ids=["phone-no-scripts", "desktop"],
+)
+async def test_approving_a_high_risk_goes_by_way_of_the_login_when_it_is_old(
+    service: Service,
+    clock: Clock,
+    menu: None,
+    seen: Seen,
+    size: tuple[int, int],
+    scripts: bool,
+    agent: str,
+) -> None:
+    """A form that leads through WeCom's site and back: browsers ask the page's policy each time."""
+    approval = await service.ask("3_1", message="主从切换", risk="high")
+    async with seen.phone(size, scripts=scripts, agent=agent) as page:
+        await open_list(page, service, "zhangsan")
+        clock.advance(minutes=6)
+        await page.get_by_role("link", name="查看后审批").click()
+        await expect(page.get_by_text("同意前需重新确认身份")).to_be_visible()
+        await look(page, f"confirm-{size[0]}")
+        await page.get_by_role("textbox").fill("备库已核对")
+        await page.get_by_role("button", name="同意").click()
+        await expect(page.get_by_role("status")).to_contain_text("身份已重新确认")
+        assert "code=" not in page.url
+        assert (await service.look(approval["approval_id"]))["status"] == "pending"
+        await expect(page.get_by_role("textbox")).to_have_value("备库已核对")
+        await look(page, f"confirmed-{size[0]}")
+        await page.get_by_role("button", name="同意").click()
+        await expect(page.get_by_role("status")).to_contain_text("您 于 20:06 通过页面同意")
+    ended = await service.look(approval["approval_id"])
+    assert (ended["decided_by"], ended["reason"]) == ("zhangsan", "备库已核对")
+
+
+async def test_logging_out_and_in_again(service: Service, menu: None, seen: Seen) -> None:
+    async with seen.phone() as page:
+        await open_list(page, service, "zhangsan")
+        await page.get_by_role("button", name="退出登录").click()
+        await expect(page.get_by_role("heading", name="已退出登录")).to_be_visible()
+        await look(page, "logged-out")
+        await page.get_by_role("link", name="重新登录").click()
+        await expect(page.get_by_role("heading", name="没有待审批的事项")).to_be_visible()
 
 
 async def test_enter_in_the_reason_decides_nothing(

@@ -8,9 +8,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from adapters.simulator.knobs import Knobs
+from domain.session import Session, session_stream
 from tests.conftest import StartService
 from tests.service import Clock, Service
 from tests.visitor import APPROVE, IN_WECOM, OUTSIDE, Page, Visitor
+from web import keys
 from web.addresses import public_addresses
 from web.settings import read_settings
 
@@ -135,6 +137,47 @@ async def test_a_state_is_used_once(service: Service) -> None:
     assert "fta_session" not in again.cookies
 
 
+async def test_a_state_is_used_once_even_with_another_code_and_after_a_restart(
+    start: StartService,
+) -> None:
+    """The browser keeps its cookie, and WeCom gives a second code for the same state."""
+    service = await start()
+    visitor = Visitor(service)
+    sent = await set_out(visitor)
+    codes = [await visitor.through_wecom(sent, "zhangsan") for _ in range(4)]
+    kept = dict(visitor.cookies)
+    assert (await visitor.get(codes[0])).status == 303
+    await service.stop()
+    one, two = await start(), await start()
+    for where, back in ((one, codes[1]), (two, codes[2]), (one, codes[3])):
+        again = Visitor(where, cookies=dict(kept))
+        refused = await again.get(urlsplit(back)._replace(scheme="", netloc="").geturl())
+        assert refused.status == 400 and "只能使用一次" in refused.text
+        assert refused.links == [TODO]
+        assert "fta_session" not in again.cookies
+    visitor.service = two
+    assert (await visitor.get("/wechat/todo/")).status == 200  # who was first stays
+
+
+async def test_of_two_who_come_back_with_one_state_at_once_one_is_let_in(
+    service: Service,
+) -> None:
+    visitor = Visitor(service)
+    sent = await set_out(visitor)
+    codes = [await visitor.through_wecom(sent, "zhangsan") for _ in range(5)]
+    browsers = [Visitor(service, cookies=dict(visitor.cookies)) for _ in codes]
+    pages = await asyncio.gather(*(b.get(code) for b, code in zip(browsers, codes, strict=True)))
+    assert sorted(page.status for page in pages) == [303, 400, 400, 400, 400]
+    assert sum("fta_session" in browser.cookies for browser in browsers) == 1
+
+
+async def test_what_wecom_refuses_uses_up_no_state(service: Service) -> None:
+    visitor = Visitor(service)
+    sent = await set_out(visitor)
+    assert (await visitor.get(f"{LOGIN}?code=x&state={state_of(sent)}")).status == 400
+    assert (await visitor.get(await visitor.through_wecom(sent, "zhangsan"))).status == 303
+
+
 async def test_a_state_ends_after_ten_minutes_whatever_the_browser_keeps(
     service: Service, clock: Clock
 ) -> None:
@@ -242,6 +285,19 @@ async def test_while_wecom_is_away_nobody_is_let_in(service: Service, outage: st
     service.wecom.knobs = Knobs()
     assert away.links == [TODO]
     assert (await visitor.log_in("zhangsan")).status == 200
+
+
+async def test_a_host_that_is_not_trusted_is_the_administrators_affair(service: Service) -> None:
+    """Errcode 50001: to try again is of no use until the trusted domain is set."""
+    visitor = Visitor(service)
+    back = await visitor.through_wecom(await set_out(visitor), "zhangsan")
+    service.wecom.trusted_hosts.clear()
+    refused = await visitor.get(back)
+    assert refused.status == 503 and "可信域名" in refused.text and "管理员" in refused.text
+    assert "fta_session" not in visitor.cookies
+    # It stops no messages.
+    await service.ask()
+    assert len(await service.inbox("zhangsan", 1)) == 1
 
 
 @pytest.mark.parametrize("path", [LOGIN, f"{LOGIN}?code=c&state=s"])
@@ -368,6 +424,36 @@ async def test_every_login_opens_a_session_of_its_own(service: Service) -> None:
     assert "lisi" in (await visitor.get("/wechat/todo/")).text
 
 
+async def test_a_new_login_ends_the_earlier_one_of_this_browser_only(service: Service) -> None:
+    await service.ask()
+    visitor, elsewhere = Visitor(service), Visitor(service)
+    form = (await visitor.log_in("zhangsan")).form
+    await elsewhere.log_in("zhangsan")
+    kept = Visitor(service, cookies=dict(visitor.cookies))
+    arrived = await visitor.get(await visitor.through_wecom(await set_out(visitor), "lisi"))
+    assert arrived.status == 303
+    assert (await kept.get("/wechat/todo/")).status == 303
+    assert (await kept.press(form, APPROVE)).status == 401
+    assert (await visitor.press(form, APPROVE)).status == 403  # the form was another session's
+    assert (await elsewhere.get("/wechat/todo/")).status == 200
+    assert "lisi" in (await visitor.get("/wechat/todo/")).text
+    assert await service.decisions() == []
+    hashed = hashlib.sha256(kept.cookies["fta_session"].encode()).hexdigest()
+    (_, opened), (_, ended) = await service.app[keys.READING].events_of(session_stream(hashed))
+    assert isinstance(opened, Session.Opened) and isinstance(ended, Session.Ended)
+    assert (opened.by, ended.why) == ("zhangsan", "logged-in-again")
+
+
+async def test_a_login_that_fails_ends_nothing(service: Service) -> None:
+    visitor = Visitor(service)
+    await visitor.log_in("zhangsan")
+    sent = await set_out(visitor)
+    assert (await visitor.get(f"{LOGIN}?code=x&state={state_of(sent)}")).status == 400
+    stranger = await visitor.through_wecom(await set_out(visitor), "@outside")
+    assert (await visitor.get(stranger)).status == 403
+    assert (await visitor.get("/wechat/todo/")).status == 200
+
+
 async def test_a_session_ends_after_twelve_hours(service: Service, clock: Clock) -> None:
     visitor = Visitor(service)
     await visitor.log_in("zhangsan")
@@ -408,6 +494,101 @@ async def test_the_store_knows_the_hash_of_a_session_and_not_its_cookie(
     stored = everything_in(tmp_path)
     assert hashed.encode() in stored
     assert value.encode() not in stored
+
+
+# Logging out.
+
+LOGOUT = "/wechat/accounts/logout/"
+
+
+async def test_who_logs_out_is_out_whatever_the_browser_keeps(service: Service) -> None:
+    approval = await service.ask()
+    visitor, elsewhere = Visitor(service), Visitor(service)
+    page = await visitor.log_in("zhangsan")
+    await elsewhere.log_in("zhangsan")
+    kept = Visitor(service, cookies=dict(visitor.cookies))
+    out = await visitor.log_out(page)
+    assert out.status == 200 and "已退出登录" in out.text
+    assert out.links == [visitor.prefix + LOGIN]
+    assert "fta_session" not in visitor.cookies
+    for browser in (visitor, kept):
+        assert (await browser.get("/wechat/todo/")).status == 303
+        assert (await browser.press(page.form, APPROVE)).status == 401
+    assert (await elsewhere.get("/wechat/todo/")).status == 200
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
+    again = await visitor.get(await visitor.through_wecom(await set_out(visitor), "zhangsan"))
+    assert (again.status, again.location) == (303, TODO)
+    # Nor does it come back to life when its owner logs in again.
+    assert (await kept.get("/wechat/todo/")).status == 303
+
+
+async def test_logging_out_is_recorded_once_and_again_it_says_the_same(service: Service) -> None:
+    visitor = Visitor(service)
+    page = await visitor.log_in("zhangsan")
+    kept = dict(visitor.cookies)
+    assert (await visitor.log_out(page)).status == 200
+    before = await service.app[keys.READING].last_position()
+    visitor.cookies = dict(kept)
+    assert (await visitor.log_out(page)).status == 200
+    reloaded = await visitor.log_out(page)  # without the cookie
+    assert reloaded.status == 200 and "已退出登录" in reloaded.text
+    hashed = hashlib.sha256(kept["fta_session"].encode()).hexdigest()
+    events = await service.app[keys.READING].events_of(session_stream(hashed))
+    assert [getattr(event, "why", None) for _, event in events] == [None, "logged-out"]
+    assert await service.app[keys.READING].last_position() == before
+
+
+async def test_only_our_form_in_this_session_logs_out(service: Service) -> None:
+    visitor, other = Visitor(service), Visitor(service)
+    page, others = await visitor.log_in("zhangsan"), await other.log_in("zhangsan")
+    approval = await service.ask()
+    deciding = (await visitor.get(f"/wechat/a/{approval['approval_id']}/")).form
+    token = page.logout.fields["token"]
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    for fields, headers in [
+        ({"token": others.logout.fields["token"]}, {}),
+        ({"token": deciding.fields["token"]}, {}),
+        ({"token": ""}, {}),
+        ({}, kind),
+        (f"token={token}&token={token}", kind),
+        (f"token={token}", {"Content-Type": "text/plain"}),
+        ({"token": token}, {"Origin": "https://evil.example"}),
+        ({"token": token}, {"Origin": "null"}),
+        ({"token": token}, {"Origin": ""}),
+    ]:
+        refused = await visitor.post(LOGOUT, fields, headers=headers)
+        assert refused.status == 403, (fields, headers)
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        assert (await visitor.send(method, f"{visitor.prefix}{LOGOUT}?token={token}")).status == 405
+    assert (await visitor.post(f"{LOGOUT}?token={token}", {}, headers=kind)).status == 403
+    # A token of the logout decides nothing either.
+    deciding.fields["token"] = token
+    assert (await visitor.press(deciding, APPROVE)).status == 403
+    assert (await visitor.get("/wechat/todo/")).status == 200
+    out = await visitor.post(LOGOUT.rstrip("/"), {"token": token})  # old browsers send no Origin
+    assert out.status == 200 and "fta_session" not in visitor.cookies
+    assert (await other.get("/wechat/todo/")).status == 200
+
+
+async def test_the_way_out_stands_at_the_foot_of_the_list_and_of_a_page(service: Service) -> None:
+    approval = await service.ask()
+    visitor = Visitor(service)
+    page = await visitor.log_in("ZhangSan", f"/wechat/a/{approval['approval_id']}/")
+    assert "zhangsan退出登录" in page.text.lower().replace(" ", "")
+    assert "退出登录" not in (await visitor.get("/wechat/nothing/")).text
+    assert (await visitor.log_out(page)).status == 200
+    assert (await visitor.get("/wechat/todo/")).status == 303
+
+
+async def test_over_https_logging_out_drops_the_secure_cookie(start: StartService) -> None:
+    service = await start(app_url=PUBLIC)
+    service.wecom.trusted_hosts.add("fta.example.com")
+    visitor = Visitor(service)
+    out = await visitor.log_out(await visitor.log_in("zhangsan"))
+    cookie = out.cookies["__Secure-fta_session"]
+    assert cookie["secure"] and cookie["httponly"] and cookie["max-age"] == "0"
+    assert cookie["path"] == "/o/bk_fta_solutions"
+    assert "__Secure-fta_session" not in visitor.cookies
 
 
 # The public address.

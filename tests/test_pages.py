@@ -3,16 +3,18 @@
 import asyncio
 import hashlib
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from aiohttp import FormData
 
 from domain.approval import Approval
+from domain.errors import Refusal
 from tests.conftest import StartService
 from tests.service import Clock, Service
-from tests.visitor import APPROVE, REJECT, Form, Page, Visitor
+from tests.visitor import APPROVE, IN_WECOM, OUTSIDE, REJECT, Form, Page, Visitor
 from web import keys
+from web.errors import STATUS
 from web.sessions import COOKIE
 from web.timeline import WORDS
 
@@ -405,6 +407,162 @@ async def test_a_forged_list_form_does_not_decide_a_high_risk(service: Service) 
     assert await decided(service, approval) == []
 
 
+LOGIN = "/wechat/accounts/login/"
+
+
+async def in_vain(service: Service, clock: Clock, reason: str = "") -> tuple[Json, Visitor, Page]:
+    """zhangsan presses 同意 on a high risk, ten minutes after having logged in."""
+    approval = await service.ask(risk="high")
+    zhangsan, form = await opened(service, "zhangsan", approval)
+    clock.advance(minutes=10)
+    pressed = await zhangsan.press(form, APPROVE, reason)
+    assert pressed.status == 303
+    return approval, zhangsan, pressed
+
+
+async def log_in_again(somebody: Visitor, sent: Page, userid: str) -> Page:
+    """From the login to WeCom and back, to the page to which that leads."""
+    back = await somebody.through_wecom(await somebody.get(sent.location), userid)
+    arrived = await somebody.get(back)
+    assert arrived.status == 303, arrived.html
+    return await somebody.get(arrived.location)
+
+
+async def test_a_high_risk_is_approved_within_five_minutes_of_the_login(
+    service: Service, clock: Clock
+) -> None:
+    in_time, late = await service.ask("1_1", risk="high"), await service.ask("2_1", risk="high")
+    zhangsan, form = await opened(service, "zhangsan", in_time)
+    form_late = (await zhangsan.get(page_of(late))).form
+    clock.advance(minutes=5)
+    pressed = await zhangsan.press(form, APPROVE)
+    assert (pressed.status, pressed.location) == (303, zhangsan.prefix + page_of(in_time))
+    clock.advance(milliseconds=1)
+    pressed = await zhangsan.press(form_late, APPROVE)
+    assert (pressed.status, pressed.location) == (
+        303,
+        f"{zhangsan.prefix}{LOGIN}?next={quote(zhangsan.prefix + page_of(late), safe='')}",
+    )
+    assert await decided(service, in_time) == [("approved", "zhangsan")]
+    assert await decided(service, late) == []
+
+
+@pytest.mark.parametrize("agent", [IN_WECOM, OUTSIDE])
+async def test_after_an_older_login_one_logs_in_again_and_presses_again(
+    service: Service, clock: Clock, agent: str
+) -> None:
+    approval, zhangsan, pressed = await in_vain(service, clock, "备库</textarea>已核对")
+    assert (await types(service, approval))[-1] == "approval.replied"
+    zhangsan.agent = agent
+    page = await log_in_again(zhangsan, pressed, "zhangsan")
+    # Coming back decides nothing: the button does.
+    assert await decided(service, approval) == []
+    assert "身份已重新确认。您 20:10 按下的“同意”尚未生效" in page.text
+    assert "备库&lt;/textarea&gt;已核对</textarea>" in page.html
+    assert "zhangsan 通过页面同意（未生效: 高风险操作需重新确认身份）" in page.text
+    assert LOGIN not in "".join(page.links)
+    assert (await zhangsan.press(page.form, APPROVE)).status == 303
+    assert await decided(service, approval) == [("approved", "zhangsan")]
+    ended = await zhangsan.get(page_of(approval))
+    assert "身份已重新确认" not in ended.text
+
+
+async def test_rejecting_and_reading_need_no_fresh_login_and_no_wecom(
+    service: Service, clock: Clock
+) -> None:
+    approval = await service.ask(risk="high", message=LONG)
+    zhangsan = await visitor(service, "zhangsan")
+    clock.advance(minutes=10)
+    service.wecom.knobs.outage = "http-500"
+    page = await zhangsan.get(page_of(approval))
+    assert page.status == 200 and "同意前需重新确认身份" in page.text
+    assert f"{zhangsan.prefix}{LOGIN}?next=" in "".join(page.links)
+    assert (await zhangsan.press(page.form, REJECT)).status == 303
+    assert await decided(service, approval) == [("rejected", "zhangsan")]
+
+
+async def test_the_page_says_beforehand_that_the_login_will_be_confirmed(
+    start: StartService, clock: Clock
+) -> None:
+    service = await start(auditors="wangwu", super_approvers="")
+    high = await service.ask("1_1", risk="high", expires_in=86400)
+    medium = await service.ask("2_1", expires_in=86400)
+    zhangsan, wangwu = await visitor(service, "zhangsan"), await visitor(service, "wangwu")
+    words = "同意前需重新确认身份"
+    assert words not in (await zhangsan.get(page_of(high))).text
+    clock.advance(minutes=5, milliseconds=1)
+    assert words in (await zhangsan.get(page_of(high))).text
+    assert words not in (await zhangsan.get(page_of(medium))).text
+    assert words not in (await wangwu.get(page_of(high))).text  # who decides nothing
+    # By the link one confirms it before, and then presses once.
+    (link,) = [link for link in (await zhangsan.get(page_of(high))).links if LOGIN in link]
+    back = await zhangsan.through_wecom(await zhangsan.get(link), "zhangsan")
+    arrived = await zhangsan.get((await zhangsan.get(back)).location)
+    assert words not in arrived.text and "尚未生效" not in arrived.text
+    assert (await zhangsan.press(arrived.form, APPROVE)).status == 303
+    assert await decided(service, high) == [("approved", "zhangsan")]
+
+
+async def test_who_does_not_log_in_again_is_where_they_were(service: Service, clock: Clock) -> None:
+    approval, zhangsan, pressed = await in_vain(service, clock, "备库已核对")
+    sent = await zhangsan.get(pressed.location)
+    service.wecom.knobs.outage = "http-500"
+    away = await zhangsan.get(await zhangsan.through_wecom(sent, "zhangsan"))
+    assert away.status == 503 and "企业微信没有应答" in away.text
+    assert away.links == [zhangsan.prefix + page_of(approval)]
+    page = await zhangsan.get(away.links[0])
+    assert "同意前需重新确认身份" in page.text and ">备库已核对</textarea>" in page.html
+    assert (await zhangsan.press(page.form, APPROVE)).location == pressed.location
+    assert await decided(service, approval) == []
+
+
+async def test_without_wecom_the_login_says_what_to_set(start: StartService, clock: Clock) -> None:
+    service = await start()
+    approval = await service.ask(risk="high")
+    zhangsan, form = await opened(service, "zhangsan", approval)
+    await service.stop()
+    zhangsan.service = service = await start(wecom_secret="")
+    clock.advance(minutes=10)
+    pressed = await zhangsan.press(form, APPROVE)
+    assert pressed.status == 303
+    page = await zhangsan.get(pressed.location)
+    assert page.status == 503 and "CorpID" in page.text
+    assert (await zhangsan.press(form, REJECT)).status == 303
+    assert await decided(service, approval) == [("rejected", "zhangsan")]
+
+
+async def test_who_logs_in_instead_is_told_nothing_of_anothers_press(
+    service: Service, clock: Clock
+) -> None:
+    """The QR code may be scanned by whoever stands there."""
+    approval, browser, pressed = await in_vain(service, clock, "备库已核对")
+    page = await log_in_again(browser, pressed, "lisi")
+    assert "身份已重新确认" not in page.text and ">备库已核对<" not in page.html
+    assert (await browser.press(page.form, APPROVE)).status == 303
+    assert await decided(service, approval) == [("approved", "lisi")]
+
+
+async def test_a_later_word_makes_the_earlier_press_forgotten(
+    service: Service, clock: Clock
+) -> None:
+    approval, zhangsan, pressed = await in_vain(service, clock, "备库已核对")
+    await service.says("zhangsan", "TY 12345_2 吗？")
+    page = await log_in_again(zhangsan, pressed, "zhangsan")
+    assert "尚未生效" not in page.text and ">备库已核对<" not in page.html
+    assert await decided(service, approval) == []
+
+
+async def test_a_press_too_late_is_told_so_and_not_sent_to_the_login(
+    service: Service, clock: Clock
+) -> None:
+    approval = await service.ask(risk="high", expires_in=60)
+    zhangsan, form = await opened(service, "zhangsan", approval)
+    clock.advance(minutes=10)
+    late = await zhangsan.press(form, APPROVE)
+    assert late.status == 409 and "到期，无人作出决定" in late.text
+    assert await decided(service, approval) == [("expired", None)]
+
+
 # What is written beside it.
 
 
@@ -452,7 +610,7 @@ async def test_nobody_can_put_markup_into_a_page(service: Service) -> None:
     pages += [await lisi.get(page_of(approval)), await zhangsan.press(form, APPROVE)]
     assert pages[-1].status == 409
     for page in pages:
-        check_safe(page)
+        check_safe(service, page)
         assert " ".join(MARKUP.split()) in page.text
         assert not any(tag == "img" for tag, _ in page.tags)
 
@@ -643,7 +801,7 @@ async def test_opening_is_recorded_only_where_it_matters(start: StartService, cl
 # What every page has.
 
 
-def check_safe(page: Page) -> None:
+def check_safe(service: Service, page: Page) -> None:
     """No code and no styles in the page, and nothing that would let any in."""
     for tag, given in page.tags:
         assert tag not in ("script", "style", "iframe", "object", "base"), tag
@@ -652,7 +810,8 @@ def check_safe(page: Page) -> None:
             assert given.get(name, "/").startswith("/"), given
         assert tag != "form" or given["method"] == "post"
     assert page.headers["Content-Security-Policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        f"form-action 'self' {service.app[keys.SETTINGS].wecom_oauth_url}; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
     assert page.headers["Referrer-Policy"] == "same-origin"
@@ -692,7 +851,11 @@ async def test_every_page_is_safe_whatever_it_says(service: Service, clock: Cloc
         *(200, 200, 404, 404, 400, 403, 405, 403, 422, 422, 413, 409, 303, 409, 401, 303, 302)
     ]
     for page in pages:
-        check_safe(page)
+        check_safe(service, page)
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert set(STATUS) == set(Refusal.__subclasses__())
 
 
 def test_every_event_of_an_approval_has_words() -> None:

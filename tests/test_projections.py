@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from adapters.store.event_store import EventStore
 from adapters.store.read_models import ReadModelDatabase
 from domain.approval import Approval
-from domain.commands import EndSession, OpenSession, RecordDelivery
+from domain.commands import EndSession, EndSessionsOf, OpenSession, RecordDelivery
 from domain.decision import Channel
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream, inbox_stream
 from domain.inbox import Inbox
+from domain.session import Session
 from projections import runner as runner_module
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
@@ -283,6 +284,29 @@ def test_decisions_are_read_in_order_and_by_engine(house: House) -> None:
     assert positions(0, 100, "one") == [6, 12, 18]
     assert positions(6, 1, "one") == [12]
     assert positions(18, 100) == positions(0, 100, "three") == []
+
+
+# Sessions.
+
+
+def test_a_login_is_listed_until_it_ends(house: House) -> None:
+    again = OpenSession(at=after(hours=2), session="cd34", by="ZhangSan", expires_at=after(hours=3))
+    house.do(LOGIN, again)
+    assert house.rows("sessions") == [
+        {"session": "ab12", "member": "zhangsan", "expires_at": milliseconds(after(hours=8))},
+        {"session": "cd34", "member": "zhangsan", "expires_at": milliseconds(after(hours=3))},
+    ]
+    house.do(LOGOUT, LOGOUT)
+    assert [row["session"] for row in house.rows("sessions")] == ["cd34"]
+
+
+def test_what_is_no_login_changes_nothing_among_them(house: House) -> None:
+    house.store.found(NOON)
+    house.do(LOGIN)
+    before = house.rows("sessions")
+    house.do(ask(), NOTIFIED, UNREADABLE, ANSWERED, *ENDINGS.values())
+    assert house.rows("sessions") == before
+    assert position_of(house.read_models, "sessions") == house.store.last_position()
 
 
 # The audit trail.
@@ -798,6 +822,18 @@ def test_approvals_are_listed_by_number_from_a_cursor(house: House) -> None:
     assert listed(biz_id="none") == listed(engine="three") == ""
 
 
+def test_the_open_sessions_of_a_member_are_found_whatever_the_case(house: House) -> None:
+    for number, (by, hours) in enumerate([("ZhangSan", 9), ("zhangsan", 8), ("lisi", 8)]):
+        until = after(hours=hours)
+        house.do(OpenSession(at=NOON, session=f"s{number}", by=by, expires_at=until))
+    house.do(LOGIN, LOGOUT)
+    directory = house.directory()
+    assert directory.sessions_of("zhangSAN", NOON) == ["s1", "s0"]
+    assert directory.sessions_of("zhangsan", after(hours=8) - MILLISECOND) == ["s1", "s0"]
+    assert directory.sessions_of("zhangsan", after(hours=8)) == ["s0"]
+    assert directory.sessions_of("sunqi", NOON) == directory.sessions_of("", NOON) == []
+
+
 def test_an_approval_is_found_by_its_uuid(house: House) -> None:
     house.do(ask())
     assert house.directory().reply_id_of(approval_id(APPROVAL)) == NODE
@@ -829,8 +865,20 @@ def send(house: House, at: datetime, number: int, problem: str | None) -> Record
     )
 
 
-def _log_in(at: datetime, by: str, session: str) -> OpenSession:
-    return OpenSession(at=at, session=session, by=by, expires_at=at)
+def _log_in(at: datetime, by: str, minutes: int) -> OpenSession:
+    session = f"{by} {at} {minutes}"
+    return OpenSession(at=at, session=session, by=by, expires_at=at + timedelta(minutes=minutes))
+
+
+def log_out(house: House, at: datetime, number: int) -> EndSession | None:
+    """One of the sessions that are open ends; None if there is none."""
+    sessions = house.rows("sessions")
+    session = sessions[number % len(sessions)]["session"] if sessions else None
+    return session and EndSession(at=at, session=session)
+
+
+def _all_out(at: datetime, by: str) -> EndSessionsOf:
+    return EndSessionsOf(at=at, by=by, why="ended-by-administrator")
 
 
 ASKING = made(
@@ -866,7 +914,9 @@ THE_REST = st.one_of(
     made(clock, reply_id=reply_ids),
     made(opens, by=people, reply_id=reply_ids),
     made(send, number=st.integers(0, 20), problem=st.sampled_from([None, None, "no"])),
-    made(_log_in, by=people, session=st.uuids().map(str)),
+    made(_log_in, by=people, minutes=st.integers(0, 20)),
+    made(log_out, number=st.integers(0, 20)),
+    made(_all_out, by=people),
 )
 COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, THE_REST)
 SECONDS = st.sampled_from([0, 0, 1, 61, 601])
@@ -883,7 +933,7 @@ def live(house: House, history: Sequence[tuple[int, Any]]) -> None:
     at = NOON
     for seconds, (kind, fields) in history:
         at += timedelta(seconds=seconds)
-        if kind is send:
+        if kind in (send, log_out):
             fields = {**fields, "house": house}
         if command := kind(at=at, **fields):
             house.do(command)
@@ -943,15 +993,20 @@ def test_the_directory_says_what_the_approvals_say(
         names = [row["reply_id"] for row in rows(house.read_models, "approvals")]
         streams = [approval_stream(name) for name in names]
         approvals = list(house.store.load_all(Approval, streams).values())
+        everyone = {str(e.originator_id) for e in house.store.read_after(0, 1000)}
+        logins = [stream for stream in everyone if stream.startswith("session-")]
+        sessions = list(house.store.load_all(Session, logins).values())
         told, true = (
             Directory(house.read_models, ["wangwu"]),
-            MemoryDirectory(approvals, ["wangwu"]),
+            MemoryDirectory(approvals, ["wangwu"], sessions),
         )
-        everyone = {str(e.originator_id) for e in house.store.read_after(0, 1000)}
         assert {s for s in everyone if s.startswith(APPROVAL_STREAM)} == set(streams)
         since = NOON + timedelta(seconds=seconds)
         for userid in [*PEOPLE, "sunqi"]:
             assert sorted(told.waiting_for(userid)) == sorted(true.waiting_for(userid))
+            assert sorted(told.sessions_of(userid, since)) == sorted(
+                true.sessions_of(userid, since)
+            )
             assert sorted(told.lately_asked_or_ended(userid, since)) == sorted(
                 true.lately_asked_or_ended(userid, since)
             )

@@ -103,7 +103,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "inbox.greeted": {"by": str},
     "inbox.answered": {"notice": str, "to": str, "problem": str | None, "unreachable": bool},
     "session.opened": {"by": str, "expires_at": datetime},
-    "session.ended": {},
+    "session.ended": {"why": str | None},
     "installation.founded": {"feed_id": str},
 }
 
@@ -240,6 +240,12 @@ GOLDEN: list[tuple[str, bytes]] = [
     ),
     (
         "session.ended",
+        b'{"originator_id":"session-00ff","originator_version":2,'
+        + AT_NOON
+        + b'"why":"logged-out"}',
+    ),
+    (
+        "session.ended",
         b'{"originator_id":"session-00ff","originator_version":2,' + AT_NOON[:-1] + b"}",
     ),
     (
@@ -299,7 +305,7 @@ def test_an_event_comes_back_as_it_went(topic: str, state: bytes) -> None:
 
 def test_what_the_defaults_say_about_older_events() -> None:
     """A default is part of what an old event means."""
-    requested, notified, failed, replied, received, answered = (
+    requested, notified, failed, replied, received, answered, ended = (
         MAPPER.to_domain_event(stored(topic, SHORTEST[topic]))
         for topic in (
             "approval.requested",
@@ -308,6 +314,7 @@ def test_what_the_defaults_say_about_older_events() -> None:
             "approval.replied",
             "inbox.received",
             "inbox.answered",
+            "session.ended",
         )
     )
     assert (requested.biz_id, requested.requested_by, requested.action) == (None, None, None)
@@ -318,6 +325,7 @@ def test_what_the_defaults_say_about_older_events() -> None:
     # What an older version sent calls for no message of the kinds that it did not know.
     assert (requested.tells_requester, notified.way, notified.response_code) == (False, "", None)
     assert (replied.response_code, received.unanswered) == (None, False)
+    assert ended.why is None
 
 
 def test_times_come_back_aware_and_to_the_microsecond() -> None:

@@ -51,7 +51,7 @@ class _Reader(HTMLParser):
         elif tag in ("input", "textarea"):
             self.forms[-1].fields[given["name"]] = given.get("value", "")
         elif tag == "button":
-            self.forms[-1].buttons.append((given["name"], given["value"]))
+            self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
@@ -77,7 +77,14 @@ class Page:
 
     @property
     def forms(self) -> list[Form]:
-        return self._read().forms
+        """Those that decide something."""
+        return [form for form in self._read().forms if form.action.endswith("/decision")]
+
+    @property
+    def logout(self) -> Form:
+        """The way out, at the foot of a page."""
+        (form,) = [f for f in self._read().forms if f.action.endswith("/accounts/logout/")]
+        return form
 
     @property
     def tags(self) -> list[tuple[str, dict[str, str]]]:
@@ -156,6 +163,12 @@ class Visitor:
         headers = {"Origin": self.origin, **request.pop("headers", {})}
         fields = form.pressed(decision, reason)
         return await self.send("POST", form.action, data=fields, headers=headers, **request)
+
+    async def log_out(self, page: Page, **request: Any) -> Page:
+        """Press the button at the foot of that page."""
+        headers = {"Origin": self.origin, **request.pop("headers", {})}
+        form = page.logout
+        return await self.send("POST", form.action, data=form.fields, headers=headers, **request)
 
     async def log_in(self, userid: str, path: str = "/wechat/todo/") -> Page:
         """By way of WeCom, to the page that was asked for."""

@@ -94,9 +94,9 @@ def rebuild(name: str | None) -> None:
     """
     Rebuild one read model, or all, from the events.
 
-    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox. Nothing is
-    sent again: what was delivered is in the events. The service may go on meanwhile; its lists,
-    sending and expiry wait until this has ended.
+    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox, sessions.
+    Nothing is sent again: what was delivered is in the events. The service may go on meanwhile;
+    its lists, sending and expiry wait until this has ended.
     """
     from eventsourcing.domain import EventSourcingError
 
@@ -107,6 +107,32 @@ def rebuild(name: str | None) -> None:
     except UnknownProjection as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
     except (FileNotFoundError, EventSourcingError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.group()
+def sessions() -> None:
+    """Logins of members."""
+
+
+@sessions.command("end")
+@click.argument("userid")
+def end_sessions(userid: str) -> None:
+    """
+    End every login of a member, in whichever browser: a phone is lost, say.
+
+    The service may go on meanwhile. Who can still log in to WeCom as that member can log in here
+    again: lock the account there too.
+    """
+    from adapters.store.writer import StoreUnavailable
+    from domain.identity import SENDER
+    from web import revoking
+
+    if not SENDER.fullmatch(userid):
+        raise click.BadParameter("is not the userid of a member", param_hint="USERID")
+    try:
+        _run(revoking.end_sessions(_settings(), userid, say=_say))
+    except StoreUnavailable as error:
         raise click.ClickException(str(error)) from None
 
 

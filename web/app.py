@@ -15,7 +15,7 @@ from adapters.store.lease import FileLease
 from adapters.wecom.client import WeComAccount, WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
-from web import api, callback, decision, detail, health, keys, login, todo
+from web import api, callback, decision, detail, health, keys, login, logout, todo
 from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
@@ -86,7 +86,12 @@ def create_app(
     app[api.STREAMS] = set()
     app[keys.OUTSIDE] = keys.Outside()
     _add_routes(app, settings)
-    set_up_templates(app, settings.static_url or settings.static_path, settings.url_prefix)
+    set_up_templates(
+        app,
+        settings.static_url or settings.static_path,
+        settings.url_prefix,
+        (settings.wecom_oauth_url, settings.wecom_login_url),
+    )
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
     if sending:
@@ -118,6 +123,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
     for parts, below in (
         (callback.routes, prefix),
         (login.routes, prefix),
+        (logout.routes, prefix),
         (todo.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),

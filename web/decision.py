@@ -14,7 +14,7 @@ from web.detail import UUID, render_detail, visible_approval
 from web.errors import STATUS
 from web.forms import read_form
 from web.pages import redirect, render_message
-from web.sessions import NotLoggedIn, logged_in
+from web.sessions import NotLoggedIn, is_from_elsewhere, logged_in, login_first
 from web.shown import PAGE, is_our_form, path_of
 
 routes = web.RouteTableDef()
@@ -36,10 +36,11 @@ async def decision(request: web.Request) -> web.StreamResponse:
     Take a pressed button.
 
     303 to the page of the approval; 409 with a page that says who was first; 403 for a form
-    that is not ours. Pressing the same button twice is one decision.
+    that is not ours; 303 to the login where it has to be made again before a high risk is
+    approved. Pressing the same button twice is one decision.
     """
-    addresses, back = request.app[keys.ADDRESSES], _page_of(request)
-    if "Origin" in request.headers and not addresses.is_ours(request.headers["Origin"]):
+    back = _page_of(request)
+    if is_from_elsewhere(request):
         return render_message(request, "form-expired", 403, link=back)
     form = await read_form(request)
     # The moment that the deadline is compared with: the click has arrived whole.
@@ -52,7 +53,8 @@ async def decision(request: web.Request) -> web.StreamResponse:
     if form is None or not is_our_form(request, approval, form):
         return render_message(request, "form-expired", 403, link=back)
     try:
-        await request.app[keys.WRITER].execute(_read_decision(form, approval, member, at))
+        command = _read_decision(form, approval, member, at, request[keys.LOGGED_IN_AT])
+        await request.app[keys.WRITER].execute(command)
     except BadForm as bad:
         return render_message(request, bad.code, 422, link=back)
     except errors.Refusal as refusal:
@@ -60,7 +62,9 @@ async def decision(request: web.Request) -> web.StreamResponse:
     return redirect(request, path_of(request, approval.approval_id))
 
 
-def _read_decision(form: dict[str, str], approval: Approval, member: str, at: datetime) -> Decide:
+def _read_decision(
+    form: dict[str, str], approval: Approval, member: str, at: datetime, logged_in_at: datetime
+) -> Decide:
     """
     What was pressed.
 
@@ -78,6 +82,7 @@ def _read_decision(form: dict[str, str], approval: Approval, member: str, at: da
         by=member,
         reply_id=approval.reply_id,
         verdict=Verdict(form["decision"]),
+        logged_in_at=logged_in_at,
         reason=reason.encode(errors="replace").decode() or None,
         from_list=form["view"] != PAGE,
     )
@@ -93,6 +98,8 @@ async def _refused(
         as_it_is = await request.app[keys.READING].approval(approval.reply_id)
         return await render_detail(request, as_it_is or approval, member, too_late=True)
     link = path_of(request, approval.approval_id)
+    if isinstance(refusal, errors.LoginTooOld):
+        return login_first(request, link)
     return render_message(request, refusal.code, status, link=link)
 
 

@@ -11,8 +11,16 @@ from domain.approval import Approval
 from domain.commands import OpenPage
 from domain.decision import Status
 from web import keys
+from web.confirmation import confirmation
 from web.pages import render
-from web.sessions import NotLoggedIn, logged_in, login_first, may_decide, may_see
+from web.sessions import (
+    NotLoggedIn,
+    logged_in,
+    login_first,
+    logout_token,
+    may_decide,
+    may_see,
+)
 from web.shown import PAGE, shown, status_at
 from web.timeline import how_it_ended, in_words, why
 
@@ -60,9 +68,14 @@ async def render_detail(
     now = request.app[keys.CLOCK]()
     stored = await request.app[keys.READING].events_of(approval.id)
     show = request.app[keys.CLOCKFACE].show
+    it = shown(request, approval, member, PAGE, now)
+    events = [event for _, event in stored]
+    confirm = confirmation(request, approval, member, events, now)
     context = {
         "me": member,
-        "it": shown(request, approval, member, PAGE, now),
+        "logout": logout_token(request),
+        "it": {**it, "reason": confirm["reason"]} if confirm else it,
+        "confirm": confirm,
         "asked": approval.requested,
         "action": _pretty(approval.requested.action),
         "ending": how_it_ended(approval, member, lambda at: show(at, now)),
@@ -71,7 +84,7 @@ async def render_detail(
         "deliveries": _deliveries(approval),
         "timeline": [
             (show(event.timestamp, now), event.timestamp.isoformat(), in_words(event))
-            for _, event in stored
+            for event in events
         ],
         "too_late": too_late,
     }

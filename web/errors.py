@@ -22,9 +22,11 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.OwnRequest: 403,
     errors.AlreadyDecided: 409,
     errors.NotFromList: 409,
+    errors.LoginTooOld: 403,
     errors.OpenItFirst: 409,
     errors.NothingDecided: 422,
     errors.UnclearWhich: 409,
+    errors.LoginUsed: 400,
 }
 RETRY_AFTER_S = "2"
 BUSY = (Overloaded, StoreUnavailable, Behind)

@@ -50,3 +50,5 @@ CLOCKFACE = web.AppKey("clockface", Clockface)
 
 ENGINE = web.RequestKey("engine", str)
 """Which engine asks; set once its token was found good."""
+LOGGED_IN_AT = web.RequestKey("logged_in_at", datetime)
+"""When the member who asks logged in; set once their session was found good."""

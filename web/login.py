@@ -7,8 +7,10 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
-from adapters.wecom.client import WeComError, WeComRefused
+from adapters.wecom.client import WeComError, WeComMisconfigured, WeComRefused
+from domain.errors import LoginUsed
 from web import keys
+from web.errors import STATUS
 from web.pages import redirect, render_message
 from web.sessions import forget_cookie, open_session, set_cookie
 
@@ -57,6 +59,9 @@ async def _come_back(request: web.Request) -> web.Response:
         userid = await wecom.member_of(code)
     except WeComRefused:
         return render_message(request, "login-expired", 400, link=target)
+    except WeComMisconfigured as error:
+        log.warning("login failed", why=str(error))
+        return render_message(request, "wecom-misconfigured", 503, link=target)
     except WeComError as error:
         log.warning("login failed", why=str(error))
         return render_message(request, "wecom-away", 503, link=target)
@@ -64,7 +69,10 @@ async def _come_back(request: web.Request) -> web.Response:
         return render_message(request, "stranger", 403)
     # Elsewhere at once: the code stays in no address bar.
     response = redirect(request, target)
-    await open_session(request, userid, response)
+    try:
+        await open_session(request, userid, request.query["state"], response)
+    except LoginUsed as used:
+        return render_message(request, "login-expired", STATUS[type(used)], link=target)
     forget_cookie(request, response, STATE_COOKIE)
     return response
 

@@ -1,12 +1,13 @@
 """What every page has in common: templates, headers, and pages that say what happened."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from web.addresses import origin_of
 from web.static_files import version_of
 
 
@@ -42,9 +43,15 @@ MESSAGES = {
         "登录没有完成", "登录链接只能使用一次，而且只在打开它的浏览器中有效。", "重新登录"
     ),
     "login-refused": Message("没有登录", "您在企业微信中取消了登录。", "重新登录"),
+    "logged-out": Message("已退出登录", "这个浏览器中的登录已结束，可以离开了。", "重新登录"),
     "wecom-away": Message(
         "暂时无法登录",
         "企业微信没有应答，请稍候再试，或直接在应用中回复消息审批。",
+        "再试一次",
+    ),
+    "wecom-misconfigured": Message(
+        "暂时无法登录",
+        "企业微信不接受本系统的配置（例如可信域名），请联系管理员；也可以在应用中回复消息审批。",
         "再试一次",
     ),
     "wecom-unconfigured": Message(
@@ -64,10 +71,11 @@ MESSAGES = {
 # What of an error's own headers says something to a browser.
 KEPT_HEADERS = ("Allow", "Retry-After")
 
-# No scripts, no styles but our own, nothing framed, no form sent elsewhere.
+# No scripts, no styles but our own, nothing framed, no form sent elsewhere: but a pressed 同意 may
+# lead on to WeCom's login, and browsers hold the redirects of a form to the same rule.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src {static}; img-src {static}; form-action 'self'; "
+        "default-src 'none'; style-src {static}; img-src {static}; form-action 'self' {login}; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",
@@ -77,8 +85,15 @@ SECURITY_HEADERS = {
 }
 
 
-def set_up_templates(app: web.Application, static_url: str, prefix: str) -> None:
-    """Templates of this package; everything that they show is escaped."""
+def set_up_templates(
+    app: web.Application, static_url: str, prefix: str, login_urls: Iterable[str]
+) -> None:
+    """
+    Templates of this package; everything that they show is escaped.
+
+    Args:
+        login_urls: Where WeCom's login stands, inside the client and outside.
+    """
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("web"),
@@ -92,6 +107,7 @@ def set_up_templates(app: web.Application, static_url: str, prefix: str) -> None
         prefix=prefix,
         style=f"{static_url}style.css?v={version_of('style.css')}",
         icon=f"{static_url}icon.svg?v={version_of('icon.svg')}",
+        login_sites=" ".join(dict.fromkeys(origin_of(url) for url in login_urls)),
     )
 
 
@@ -138,9 +154,10 @@ def redirect(request: web.Request, location: str, status: int = 303) -> web.Resp
 
 
 def _security_headers(request: web.Request) -> dict[str, str]:
-    static = str(aiohttp_jinja2.get_env(request.app).globals["static_url"])
+    known = aiohttp_jinja2.get_env(request.app).globals
+    static, login = str(known["static_url"]), known["login_sites"]
     source = "'self'" if static.startswith("/") else static
     return {
-        name: value.format(static=source) if "{static}" in value else value
+        name: value.format(static=source, login=login) if "{static}" in value else value
         for name, value in SECURITY_HEADERS.items()
     }

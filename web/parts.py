@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,17 @@ def beside_database(settings: Settings, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
+def check_store_exists(settings: Settings) -> None:
+    """
+    For commands that work on what is there.
+
+    Raises:
+        FileNotFoundError: There is no event store; one that is mistyped is not made anew.
+    """
+    if not (path := sqlite_path(settings.database)).exists():
+        raise FileNotFoundError(f"there is no event store at {path}")
+
+
 def open_read_models(settings: Settings, store: EventStore, feed_id: str) -> ReadModelDatabase:
     """The read models of that store, empty if they are new or of another one."""
     schemas = {projection.name: projection.schema for projection in ALL}
@@ -49,19 +60,27 @@ class Parts:
     lease: FileLease
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
+        """For as long as the service runs."""
+        async with self.running():
+            yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         """The projections start before the writer and stop after it, at the end of a chunk."""
         loop, progress = asyncio.get_running_loop(), self.reading.progress
         self.runner.on_progress = lambda position: _in_loop(loop, progress, position)
         self.runner.start()
         self.writer.start()
-        yield
-        await asyncio.to_thread(self.writer.stop)
-        await asyncio.to_thread(self.runner.stop)
-        self.reading.close()
-        for store in (self.writer.store, self.runner.source, self.store):
-            store.close()
-        self.read_models.close()
-        self.lease.release()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.writer.stop)
+            await asyncio.to_thread(self.runner.stop)
+            self.reading.close()
+            for store in (self.writer.store, self.runner.source, self.store):
+                store.close()
+            self.read_models.close()
+            self.lease.release()
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, progress: Progress, position: int) -> None:

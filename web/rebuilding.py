@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapters.store.event_store import open_event_store, sqlite_path
+from adapters.store.event_store import open_event_store
 from projections.runner import ALL, ProjectionRunner
-from web.parts import open_read_models
+from web.parts import check_store_exists, open_read_models
 from web.settings import Settings
 
 
@@ -26,8 +26,7 @@ def rebuild_read_models(settings: Settings, name: str | None) -> None:
     chosen = [p.name for p in ALL if name in (None, p.name)]
     if not chosen:
         raise UnknownProjection(f"{name!r} is none of {', '.join(p.name for p in ALL)}")
-    if not (path := sqlite_path(settings.database)).exists():
-        raise FileNotFoundError(f"there is no event store at {path}")
+    check_store_exists(settings)
     store = open_event_store(settings.database)
     read_models = open_read_models(settings, store, store.found(datetime.now(UTC)).feed_id)
     try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ class NotLoggedIn(Exception):
 
 async def logged_in(request: web.Request) -> str:
     """
-    The member whose session this is.
+    The member whose session this is; `request[keys.LOGGED_IN_AT]` says since when.
 
     Raises:
         NotLoggedIn: No session, or one that ended or ran out.
@@ -31,26 +32,36 @@ async def logged_in(request: web.Request) -> str:
     hashed = session_hash(request)
     session = await request.app[keys.READING].session(hashed) if hashed else None
     member = session.member(request.app[keys.CLOCK]()) if session else None
-    if member is None:
+    if session is None or member is None:
         raise NotLoggedIn
+    request[keys.LOGGED_IN_AT] = session.opened_at
     return member
 
 
 def session_hash(request: web.Request) -> str:
     """The name under which the browser's session is stored; empty if it sent no cookie."""
     value = request.cookies.get(request.app[keys.ADDRESSES].cookie(COOKIE), "")
-    return hashlib.sha256(value.encode(errors="replace")).hexdigest() if value else ""
+    return _hash(value) if value else ""
 
 
-async def open_session(request: web.Request, userid: str, response: web.Response) -> None:
-    """Begin a session under a new id and give the browser its cookie."""
+async def open_session(
+    request: web.Request, userid: str, state: str, response: web.Response
+) -> None:
+    """
+    Begin a session under a new id, and give the browser its cookie. Its earlier session ends.
+
+    Raises:
+        LoginUsed: Somebody came back with this state before.
+    """
     value, now = secrets.token_urlsafe(32), request.app[keys.CLOCK]()
     await request.app[keys.WRITER].execute(
         OpenSession(
             at=now,
-            session=hashlib.sha256(value.encode()).hexdigest(),
+            session=_hash(value),
             by=userid,
             expires_at=now + LIFETIME,
+            state=_hash(state),
+            replaces=session_hash(request) or None,
         )
     )
     set_cookie(request, response, COOKIE, value, int(LIFETIME.total_seconds()))
@@ -84,10 +95,32 @@ def forget_cookie(request: web.Request, response: web.Response, name: str) -> No
     )
 
 
-def login_first(request: web.Request) -> web.Response:
-    """To the login, and back here afterwards."""
+def login_first(request: web.Request, back: str | None = None) -> web.Response:
+    """To the login, and afterwards back to a page of ours, else here."""
+    return redirect(request, path_of_login(request, back or request.path))
+
+
+def path_of_login(request: web.Request, back: str) -> str:
+    """The login, which leads on to `back`."""
     prefix = request.app[keys.ADDRESSES].prefix
-    return redirect(request, f"{prefix}/wechat/accounts/login/?next={quote(request.path, safe='')}")
+    return f"{prefix}/wechat/accounts/login/?next={quote(back, safe='')}"
+
+
+def logout_token(request: web.Request) -> str:
+    """For the form that ends this session."""
+    return request.app[keys.FORM_TOKENS].make("logout", session_hash(request))
+
+
+def is_logout_form(request: web.Request, form: Mapping[str, str]) -> bool:
+    """Whether the form was made by `logout_token`, in this session."""
+    tokens = request.app[keys.FORM_TOKENS]
+    return tokens.fits(form.get("token", ""), "logout", session_hash(request))
+
+
+def is_from_elsewhere(request: web.Request) -> bool:
+    """Whether a form comes from another site, by the Origin that browsers send with it."""
+    origin = request.headers.get("Origin")
+    return origin is not None and not request.app[keys.ADDRESSES].is_ours(origin)
 
 
 def may_decide(request: web.Request, approval: Approval, member: str) -> bool:
@@ -107,6 +140,11 @@ def may_see(request: web.Request, approval: Approval, member: str) -> bool:
         *settings.auditors,
     ]
     return _is_among(member, everybody)
+
+
+def _hash(secret: str) -> str:
+    """What the store may know of a value that opens something."""
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
 def _is_among(member: str, userids: list[str]) -> bool:

@@ -57,6 +57,7 @@ def shown(
         "may_decide": status is Status.PENDING and may_decide(request, approval, member),
         "open_first": view == LIST and approval.risk is Risk.HIGH,
         "view": view,
+        "reason": "",
         "token": form_token(request, approval, view),
     }
 

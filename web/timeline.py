@@ -18,6 +18,7 @@ REFUSED = {
     "own-request": "发起人不能审批",
     "already-decided": "此前已有结论",
     "high-risk-needs-its-page": "高风险操作需写明编号或打开详情",
+    "login-too-old": "高风险操作需重新确认身份",
     "open-it-first": "内容未能完整显示，需先打开详情",
     "question": "像是在提问",
     "hesitation": "像是还有疑虑",

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from web import keys
 from web.pages import render
-from web.sessions import NotLoggedIn, logged_in, login_first, may_decide
+from web.sessions import NotLoggedIn, logged_in, login_first, logout_token, may_decide
 from web.shown import LIST, shown
 
 routes = web.RouteTableDef()
@@ -27,6 +27,7 @@ async def todo(request: web.Request) -> web.StreamResponse:
     ]
     context = {
         "me": member,
+        "logout": logout_token(request),
         "items": [shown(request, it, member, LIST, now) for it in waiting[:PAGE_SIZE]],
         "total": len(waiting),
         "now": request.app[keys.CLOCKFACE].show(now, now),
