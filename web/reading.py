@@ -120,9 +120,13 @@ class Reading:
         reply_ids = await self._run(lambda: self._directory.waiting_for(userid))
         return [a for a in await self.approvals(reply_ids) if not a.is_requester(userid)]
 
+    async def still_waiting_for(self, userid: str) -> list[Approval]:
+        """What waits for this member and has not ended meanwhile, for an answer in the chat."""
+        return [approval for approval in await self.waiting_for(userid) if approval.ending is None]
+
     async def waiting_ids(self, userid: str) -> list[str]:
-        """Names of what waits for this member, for an answer in the chat."""
-        return [a.reply_id for a in await self.waiting_for(userid) if a.ending is None]
+        """The names of that."""
+        return [approval.reply_id for approval in await self.still_waiting_for(userid)]
 
     async def matching(
         self, filters: dict[str, object], after: int, limit: int, engine: str | None

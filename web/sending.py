@@ -178,8 +178,8 @@ class Sender:
         if inbox is None or row["notice"] in inbox.answered:
             return None
         received = msgspec.json.decode(row["payload"], type=Inbox.Received)
-        waiting = await self._reading.waiting_ids(row["userid"])
-        return answer_to_inbox(received, waiting)
+        waiting = await self._reading.still_waiting_for(row["userid"])
+        return answer_to_inbox(received, waiting, self._clockface)
 
     def _asking(self, approval: Approval) -> tuple[str | None, bool]:
         if approval.ending is not None or self._clock() >= approval.expires_at:
