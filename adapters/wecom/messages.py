@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from adapters.wecom.near_misses import named_within, near_miss
-from adapters.wecom.waiting import list_of, short, todo_list, what_to_type
+from adapters.wecom.waiting import NOTHING_WAITS, list_of, short, todo_list, what_to_type
 from domain.approval import Approval
 from domain.decision import Channel, Ending, Status
 from domain.inbox import Inbox
@@ -115,18 +115,25 @@ def _could_be_id(word: str) -> bool:
 
 
 def _on_nameless(received: Inbox.Received, waiting: Sequence[str]) -> str:
-    doubt, to_type = DOUBTS.get(received.refusal, DOUBTS["unreadable"])
+    code = received.refusal
+    doubt, to_type = DOUBTS.get(code, DOUBTS["unreadable"])
     meant = named_within(received.words, waiting)
     if meant is not None:
         return _undecided(doubt, meant, to_type)
-    if received.refusal in NAMELESS:
-        case = NAMELESS[received.refusal] if waiting else "本次回复未生效"
-        return f"{case}，{list_of(waiting)}"
-    if doubt != UNREADABLE or not waiting:
-        return f"{doubt}，未作决定，{list_of(waiting)}"
+    if code in NAMELESS and not waiting:
+        return f"本次回复未生效，{NOTHING_WAITS}"
+    case = NAMELESS.get(code, f"{doubt}，未作决定")
+    return f"{case}，{_what_waits(code, waiting)}"
+
+
+def _what_waits(code: str, waiting: Sequence[str]) -> str:
+    """What waits, and what to type for whoever seems not to know; the others only hesitate."""
+    if not waiting or code in ("unclear-which", "question", "hesitation"):
+        return list_of(waiting)
     if len(waiting) == 1:
-        return f"{doubt}，未作决定，{what_to_type(waiting[0])}"
-    return f"{doubt}，未作决定，{what_to_type('编号')}，{list_of(waiting)}"
+        return what_to_type(waiting[0])
+    how = "" if code in NAMELESS else f"{what_to_type('编号')}，"
+    return how + list_of(waiting)
 
 
 def _undecided(doubt: str, name: str, to_type: str) -> str:
@@ -134,14 +141,13 @@ def _undecided(doubt: str, name: str, to_type: str) -> str:
     return f"{doubt}，{name} 未作决定{suggestion}"
 
 
-UNREADABLE = "未能理解您的回复"
 DOUBTS = {
     # code: what is the case, and what to type
     "question": ("看起来您在提问", "同意请只回复: TY {name}"),
     "hesitation": ("看起来您还有疑虑", "同意请只回复: TY {name}"),
     "several-ids": ("一次只能审批一个编号", "同意请只回复: TY {name}"),
     "stale": ("您的回复到达时间异常", "请重新回复: TY {name} 或 BH {name}"),
-    "unreadable": (UNREADABLE, what_to_type("{name}")),
+    "unreadable": ("未能理解您的回复", what_to_type("{name}")),
 }
 REFUSALS = {
     "not-an-approver": "您不是 {name} 的审批人，本次回复未生效",

@@ -29,8 +29,11 @@ def near_miss(reply_id: str, waiting: Sequence[str]) -> str | None:
 def named_within(words: str, waiting: Sequence[str]) -> str | None:
     """The one of `waiting` whose id stands in words that were not understood: `12345_2 TY`."""
     typed = ID.findall(unicodedata.normalize("NFKC", words))[:MAX_IDS_READ]
-    named = [name for name in waiting if any(_is_written_otherwise(one, name) for one in typed)]
-    return named[0] if len(named) == 1 else None
+    for is_close in (_is_written_otherwise, _is_another_run):
+        named = [name for name in waiting if any(is_close(one, name) for one in typed)]
+        if named:
+            return named[0] if len(named) == 1 else None
+    return None
 
 
 def _is_written_otherwise(typed: str, name: str) -> bool:
