@@ -55,6 +55,13 @@ class Directory:
         )
         return rows[0]["reply_id"] if rows else None
 
+    def pending(self) -> int:
+        """How many approvals nothing has ended."""
+        rows = self._database.query(
+            "SELECT COUNT(*) AS pending FROM approvals WHERE status = 'pending'"
+        )
+        return int(rows[0]["pending"])
+
     def deadlines_until(self, at: datetime, limit: int) -> Sequence[str]:
         """Pending approvals whose deadline has come, earliest first."""
         rows = self._database.query(

@@ -78,6 +78,11 @@ def waiting_members(database: Database) -> list[str]:
     return [row["member"] for row in database.query("SELECT DISTINCT member FROM outbox")]
 
 
+def size(database: Database) -> int:
+    """How many messages are to be sent."""
+    return int(database.query("SELECT COUNT(*) AS messages FROM outbox")[0]["messages"])
+
+
 def messages_for(database: Database, member: str, limit: int) -> list[Row]:
     """What is to be sent to one member, in the order in which it was called for."""
     return database.query(

@@ -15,7 +15,7 @@ from adapters.store.lease import FileLease
 from adapters.wecom.client import WeComAccount, WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
-from web import api, callback, decision, detail, health, keys, login, todo
+from web import api, callback, decision, detail, health, keys, login, metrics, todo
 from web.addresses import public_addresses
 from web.background import Expiry
 from web.engines import Engines
@@ -30,6 +30,7 @@ from web.secret_key import derived_key, secret_key
 from web.sending import Sender
 from web.settings import Settings
 from web.static_files import add_static_files
+from web.tally import Tally
 
 MAX_BODY_BYTES = 256 * 1024
 TAKE_OVER_EVERY_S = 1.0
@@ -77,6 +78,7 @@ def create_app(
         settings.wecom_encoding_aes_key.get_secret_value(),
         settings.wecom_corp_id,
     )
+    app[keys.TALLY] = Tally()
     app[keys.REPLY_QUOTA] = ReplyQuota()
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
     app[api.STREAMS] = set()
@@ -124,6 +126,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
     _add(app, "POST", f"{prefix}/wechat/create_approve/", create_approve)
     _add(app, "GET", "/healthz", health.healthz)
     _add(app, "GET", "/readyz", health.readyz)
+    _add(app, "GET", "/metrics", metrics.metrics)
     add_static_files(app, settings.static_path)
 
 

@@ -39,7 +39,9 @@ async def verify(request: web.Request) -> web.Response:
             query["echostr"],
         )
     except (KeyError, NotGenuine) as error:
+        request.app[keys.TALLY].callbacks("verification", "not-genuine")
         _turn_away(error)
+    request.app[keys.TALLY].callbacks("verification", "taken")
     return web.Response(body=echo, content_type="text/plain", charset="utf-8")
 
 
@@ -51,6 +53,7 @@ async def receive(request: web.Request) -> web.Response:
     4xx to what is not genuine; 200 and nothing else to what is, repeats included; no answer at
     all to what could not be stored, because WeCom repeats that. Source: wecom-protocol 1.6-1.8.
     """
+    counted = request.app[keys.TALLY].callbacks
     inner = await _open(request)
     received_at = request.app[keys.CLOCK]()
     if request.app[keys.SETTINGS].callback_is_public_knowledge:
@@ -58,18 +61,24 @@ async def receive(request: web.Request) -> web.Response:
             "callback ignored: Token or EncodingAESKey is the public default; "
             "set FTA_APPROVAL_WECOM_TOKEN and FTA_APPROVAL_WECOM_ENCODING_AES_KEY"
         )
+        counted("unread", "ignored")
         return web.Response()
     message = _text_message(request, inner)
     if message is None:
+        counted("other", "ignored")
         return web.Response()
     quota = request.app[keys.REPLY_QUOTA]
     if not quota.allows(message.from_user, received_at):
+        counted("text", "not-kept")
         log.warning("reply not kept: more than 60 a minute", member=message.from_user)
         return web.Response()
     command = to_command(message, received_at, request.query["timestamp"])
     if not await _is_stored(request, command):
         quota.give_back(message.from_user, received_at)
+        counted("text", "not-stored")
         _leave_unanswered(request)
+        return web.Response()
+    counted("text", "taken")
     return web.Response()
 
 
@@ -90,6 +99,7 @@ async def _open(request: web.Request) -> bytes:
         web.HTTPRequestEntityTooLarge,
         web.RequestPayloadError,
     ) as error:
+        request.app[keys.TALLY].callbacks("unread", "not-genuine")
         _turn_away(error)
 
 

@@ -30,7 +30,7 @@ async def readyz(request: web.Request) -> web.Response:
     body: dict[str, Any] = {
         "status": "ready" if ready else "not ready",
         "checks": {name: problem or "ok" for name, problem in checks.items()},
-        "wecom": _wecom(request),
+        "wecom": wecom_trouble(request.app) or "ok",
     }
     return json_answer(body, status=200 if ready else 503)
 
@@ -64,8 +64,9 @@ async def _lag(request: web.Request) -> str | None:
     return None
 
 
-def _wecom(request: web.Request) -> str:
-    if request.app[keys.SETTINGS].callback_is_public_knowledge:
+def wecom_trouble(app: web.Application) -> str | None:
+    """What is wrong with WeCom or with how it is set up, in a sentence for the operator."""
+    if app[keys.SETTINGS].callback_is_public_knowledge:
         return "the callback's Token or EncodingAESKey is the public default: callbacks are ignored"
-    wecom = request.app[keys.OUTSIDE].wecom
-    return "WeCom is not configured" if wecom is None else wecom.problem or "ok"
+    wecom = app[keys.OUTSIDE].wecom
+    return "WeCom is not configured" if wecom is None else wecom.problem

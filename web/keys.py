@@ -18,6 +18,7 @@ from web.forms import FormTokens
 from web.quota import ReplyQuota
 from web.reading import Reading
 from web.settings import Settings
+from web.tally import Tally
 
 Clock = Callable[[], datetime]
 
@@ -38,6 +39,7 @@ ADDRESSES = web.AppKey("addresses", Addresses)
 FEED = web.AppKey("feed", Feed)
 ENGINES = web.AppKey("engines", Engines)
 CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)
+TALLY = web.AppKey("tally", Tally)
 REPLY_QUOTA = web.AppKey("reply_quota", ReplyQuota)
 OUTSIDE = web.AppKey("outside", Outside)
 RUNNER = web.AppKey("runner", ProjectionRunner)

@@ -6,6 +6,7 @@ Everything runs on threads of its own; nothing here blocks the event loop.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from adapters.store.event_store import EventStore
@@ -18,7 +19,7 @@ from domain.inbox import Inbox
 from domain.session import Session, session_stream
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
-from projections.outbox import messages_for, waiting_members
+from projections.outbox import messages_for, size, waiting_members
 
 T = TypeVar("T")
 
@@ -51,6 +52,15 @@ class Progress:
         async with asyncio.timeout(timeout_s):
             while self.position < position:
                 await self.next()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is, and how much of it is still to be done."""
+
+    last_position: int
+    pending: int
+    outbox: int
 
 
 class Reading:
@@ -138,6 +148,13 @@ class Reading:
 
     async def decisions_after(self, position: int, limit: int, engine: str | None) -> list[Any]:
         return await self._run(lambda: decisions_after(self._read_models, position, limit, engine))
+
+    async def backlog(self) -> Backlog:
+        return await self._run(
+            lambda: Backlog(
+                self._store.last_position(), self._directory.pending(), size(self._read_models)
+            )
+        )
 
     async def overdue(self, at: Any, limit: int = 500) -> Sequence[str]:
         return await self._run(lambda: self._directory.deadlines_until(at, limit))
