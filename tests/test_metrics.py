@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.simulator.wecom import SimulatedWeCom
+from adapters.wecom.client import MOST_ERRCODES, WeComRefused
 from tests.conftest import StartService
 from tests.service import WITHIN_S, Service
 from web import keys, tally
@@ -139,6 +140,21 @@ async def test_what_cannot_be_sent_is_seen(start: StartService, wecom: Simulated
     await service.quiet()
     now = await figures(service)
     assert (now["outbox_messages"], now["wecom_problem"]) == (0, 0)
+
+
+async def test_however_many_errcodes_there_are_their_series_stay_few(
+    service: Service, wecom: SimulatedWeCom
+) -> None:
+    client = service.app[keys.OUTSIDE].wecom
+    assert client is not None
+    codes = range(70_001, 70_121)
+    wecom.script("message/send", *codes)
+    for _ in codes:
+        with pytest.raises(WeComRefused):
+            await client.send_text("zhangsan", "请审核", once=False)
+    counted = [name for name in await figures(service) if name.startswith("wecom_calls_total")]
+    assert len(counted) == MOST_ERRCODES + 1
+    assert (await figures(service))["wecom_calls_total{other}"] == 121 - MOST_ERRCODES
 
 
 async def test_callbacks_are_counted_by_what_became_of_them(service: Service) -> None:
