@@ -71,6 +71,20 @@ class Directory:
         )
         return rows[0]["reply_id"] if rows else None
 
+    def nobody_reached(self) -> int:
+        """Of how many approvals, ever, no approver could be told."""
+        (found,) = self._database.query(
+            "SELECT count(*) AS approvals FROM approvals WHERE nobody_reached = 1"
+        )
+        return int(found["approvals"])
+
+    def pending(self) -> int:
+        """How many approvals nothing has ended."""
+        rows = self._database.query(
+            "SELECT COUNT(*) AS pending FROM approvals WHERE status = 'pending'"
+        )
+        return int(rows[0]["pending"])
+
     def deadlines_until(self, at: datetime, limit: int) -> Sequence[str]:
         """Pending approvals whose deadline has come, earliest first."""
         rows = self._database.query(

@@ -180,6 +180,11 @@ def waiting_lanes(database: Database) -> list[tuple[str, Lane]]:
     return [(row["member"], Lane(row["lane"])) for row in rows]
 
 
+def size(database: Database) -> int:
+    """How many messages are to be sent."""
+    return int(database.query("SELECT COUNT(*) AS messages FROM outbox")[0]["messages"])
+
+
 def messages_for(database: Database, member: str, lane: Lane, limit: int) -> list[Row]:
     """What is to be sent to one member, in the order in which it was called for."""
     return database.query(

@@ -17,6 +17,7 @@ from tests.service import WITHIN_S, Service
 from web import keys
 
 SUCCESS, FAILURE = "【故障自愈】审批成功：", "【故障自愈】审批失败："
+BOTH_WAYS = "同意请回复: TY 编号，驳回请回复: BH 编号 原因"
 CUT_MARK = "…（未显示完，请在待办中查看后审批）"
 
 
@@ -58,6 +59,12 @@ def sleep() -> Pauses:
 def asking(message: str, reply_id: str) -> str:
     what = f"【故障自愈】即将执行 {message},请审核！"
     return f"{what}\n同意请回复: TY {reply_id}\n驳回请回复: BH {reply_id}"
+
+
+def todo(*items: str) -> str:
+    """The list in the chat."""
+    first, last = f"【故障自愈】等待您审批的有 {len(items)} 项:", BOTH_WAYS
+    return "\n".join([first, *items, last])
 
 
 def calls(wecom: SimulatedWeCom, path: str) -> int:
@@ -414,7 +421,7 @@ async def test_after_a_restart_the_rest_is_sent_and_nothing_twice(
     assert len(texts(wecom, "zhangsan")) == 4
     assert texts(wecom, "zhangsan")[2:] == [
         asking("替换故障机 10.0.0.1", "2_1"),
-        "【故障自愈】等待您审批的有: 1_1、2_1",
+        todo("1_1 替换故障机 10.0.0.1（20:20 截止）", "2_1 替换故障机 10.0.0.1（20:20 截止）"),
     ]
     assert calls(wecom, "message/send") == 4
     assert {state for state, _ in (await states(second, sent)).values()} == {"sent"}
@@ -487,7 +494,11 @@ ANSWERS = [
         "4_1 已由 fta 于 20:00 通过接口撤销（告警已恢复），本次回复未生效",
     ),
     ("zhangsan", "TY 5_1", "5_1 已于 20:01 超时，本次回复未生效"),
-    ("zhangsan", "TY 2_1 吗？", "看起来您在提问，2_1 未作决定"),
+    (
+        "zhangsan",
+        "TY 2_1 吗？",
+        "看起来您在提问，2_1 已由 lisi 于 20:00 通过回复同意，本次回复未生效",
+    ),
     # A decision of their own, repeated or regretted, while a later run waits.
     ("lisi", "ty 2_1", "+2_1 您已于 20:00 同意"),
     ("lisi", "BH 3_1", "+3_1 您已于 20:00 驳回"),
@@ -504,13 +515,14 @@ ANSWERS = [
     ("zhangsan", "TY 7_1", "7_1 由您发起，不能由您审批，本次回复未生效"),
     ("wangwu", "TY 1_1", "您不是 1_1 的审批人，本次回复未生效"),
     ("wangwu", "TY 2_1", "您不是 2_1 的审批人，本次回复未生效"),
+    ("wangwu", "TY 2_1 吗？", "看起来您在提问，2_1 未作决定"),
     # No id, or one that there is not: only what waits for that very member is named.
     ("zhangsan", "TY 9_9", f"没有编号为 9_9 的审批，{WAITING}"),
     ("lisi", "TY 9_9", "没有编号为 9_9 的审批，等待您审批的有: 1_1、6_1、7_1"),
     ("wangwu", "TY 9_9", "没有编号为 9_9 的审批，目前没有等待您审批的事项"),
     ("zhangsan", "TY", f"请写明编号，{WAITING}"),
     ("zhangsan", "驳回", f"请写明编号，{WAITING}"),
-    ("wangwu", "TY", "请写明编号，目前没有等待您审批的事项"),
+    ("wangwu", "TY", "本次回复未生效，目前没有等待您审批的事项"),
     ("zhangsan", "ok", f"请在同意或驳回后写明编号，{WAITING}"),
     ("zhangsan", "同意吗？", f"看起来您在提问，未作决定，{WAITING}"),
     (
@@ -521,7 +533,11 @@ ANSWERS = [
     # What is no decision at all.
     ("zhangsan", "？", HELP),
     ("zhangsan", "帮助", HELP),
-    ("zhangsan", "待办", f"【故障自愈】{WAITING}"),
+    (
+        "zhangsan",
+        "待办",
+        todo("1_1 替换故障机 10.0.0.1（20:20 截止）", "8_1.2 替换故障机 10.0.0.1（20:20 截止）"),
+    ),
     ("wangwu", "todo", "【故障自愈】目前没有等待您审批的事项"),
 ]
 
@@ -608,8 +624,29 @@ async def test_an_answer_names_five_of_many(service: Service) -> None:
     for number in range(7):
         await service.ask(f"{number}_1")
     await service.quiet()
-    told = await service.heard("zhangsan", "待办")
-    assert told == "【故障自愈】等待您审批的有: 0_1、1_1、2_1、3_1、4_1 等 7 项"
+    told = await service.heard("zhangsan", "TY 9_9")
+    assert told.endswith("等待您审批的有: 0_1、1_1、2_1、3_1、4_1 等 7 项")
+
+
+async def test_the_todo_list_in_the_chat_names_the_five_most_urgent(service: Service) -> None:
+    service.hurry()
+    await service.ask("0_1", expires_in=3 * 86_400, message="<重启>" + "长" * 60)
+    for number in range(1, 6):
+        await service.ask(f"{number}_1", message=f"重启 {number}", expires_in=600)
+    await service.ask("6_1", message="格式化 </dev/sda>", risk="high", expires_in=300)
+    await service.quiet()
+    assert (await service.heard("zhangsan", "待办")).split("\n") == [
+        "【故障自愈】等待您审批的有 7 项:",
+        "6_1 格式化 ＜/dev/sda>（高风险，20:05 截止）",
+        *(f"{number}_1 重启 {number}（20:10 截止）" for number in range(1, 5)),
+        "另有 2 项截止较晚",
+        "同意请回复: TY 编号，驳回请回复: BH 编号 原因",
+    ]
+    service.clock.advance(seconds=600)
+    assert (await service.heard("zhangsan", "todo")).split("\n")[:2] == [
+        "【故障自愈】等待您审批的有 1 项:",  # nothing overdue, though the clock has ended nothing
+        f"0_1 ＜重启>{'长' * 36}…（01-08 20:00 截止）",
+    ]
 
 
 async def test_the_same_question_twice_is_answered_twice(service: Service) -> None:

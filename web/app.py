@@ -15,7 +15,7 @@ from adapters.store.lease import FileLease
 from adapters.wecom.client import WeComAccount, WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
-from web import api, callback, decision, detail, health, keys, login, logout, todo
+from web import api, callback, decision, detail, health, keys, login, logout, metrics, todo
 from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
@@ -32,6 +32,7 @@ from web.secret_key import derived_key, secret_key
 from web.sending import Sender
 from web.settings import Settings
 from web.static_files import add_static_files
+from web.tally import Tally
 
 MAX_BODY_BYTES = 256 * 1024
 TAKE_OVER_EVERY_S = 1.0
@@ -80,6 +81,7 @@ def create_app(
         settings.wecom_encoding_aes_key.get_secret_value(),
         settings.wecom_corp_id,
     )
+    app[keys.TALLY] = Tally()
     app[keys.REPLY_QUOTA] = ReplyQuota()
     app[keys.PACE] = Pace(clock)
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
@@ -134,6 +136,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
     _add(app, "POST", f"{prefix}/wechat/create_approve/", create_approve)
     _add(app, "GET", "/healthz", health.healthz)
     _add(app, "GET", "/readyz", health.readyz)
+    _add(app, "GET", "/metrics", metrics.metrics)
     add_static_files(app, settings.static_path)
 
 
@@ -210,8 +213,8 @@ def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
         link=settings.text_link,
     )
     letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
-    wecom, pace = app[keys.OUTSIDE].wecom, app[keys.PACE]
-    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep)
+    wecom, pace, tally = app[keys.OUTSIDE].wecom, app[keys.PACE], app[keys.TALLY]
+    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep, tally.message)
 
 
 def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:

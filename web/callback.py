@@ -17,6 +17,7 @@ from domain.commands import Greet, RecordLeaving, Reply
 from domain.errors import Refusal
 from domain.identity import SENDER
 from web import keys
+from web.tally import CallbackKind
 
 routes = web.RouteTableDef()
 log = structlog.get_logger()
@@ -44,7 +45,9 @@ async def verify(request: web.Request) -> web.Response:
             query["echostr"],
         )
     except (KeyError, NotGenuine) as error:
+        request.app[keys.TALLY].callbacks("verification", "not-genuine")
         _turn_away(error)
+    request.app[keys.TALLY].callbacks("verification", "taken")
     return web.Response(body=echo, content_type="text/plain", charset="utf-8")
 
 
@@ -56,6 +59,7 @@ async def receive(request: web.Request) -> web.Response:
     4xx to what is not genuine; 200 and nothing else to what is, repeats included; no answer at
     all to what could not be stored, because WeCom repeats that. Source: wecom-protocol 1.6-1.8.
     """
+    counted = request.app[keys.TALLY].callbacks
     inner = await _open(request)
     received_at = request.app[keys.CLOCK]()
     if request.app[keys.SETTINGS].callback_is_public_knowledge:
@@ -63,17 +67,24 @@ async def receive(request: web.Request) -> web.Response:
             "callback ignored: Token or EncodingAESKey is the public default; "
             "set FTA_APPROVAL_WECOM_TOKEN and FTA_APPROVAL_WECOM_ENCODING_AES_KEY"
         )
+        counted("unread", "ignored")
         return web.Response()
     command = _command_in(request, inner, received_at)
     if command is None:
+        counted("other", "ignored")
         return web.Response()
+    kind: CallbackKind = "text" if isinstance(command, Reply) else "event"
     quota = request.app[keys.REPLY_QUOTA]
     if not quota.allows(command.by, received_at):
+        counted(kind, "not-kept")
         log.warning("reply not kept: more than 60 a minute", member=command.by)
         return web.Response()
     if not await _is_stored(request, command):
         quota.give_back(command.by, received_at)
+        counted(kind, "not-stored")
         _leave_unanswered(request)
+        return web.Response()
+    counted(kind, "taken")
     return web.Response()
 
 
@@ -94,6 +105,7 @@ async def _open(request: web.Request) -> bytes:
         web.HTTPRequestEntityTooLarge,
         web.RequestPayloadError,
     ) as error:
+        request.app[keys.TALLY].callbacks("unread", "not-genuine")
         _turn_away(error)
 
 

@@ -30,7 +30,7 @@ async def readyz(request: web.Request) -> web.Response:
     body: dict[str, Any] = {
         "status": "ready" if ready else "not ready",
         "checks": {name: problem or "ok" for name, problem in checks.items()},
-        "wecom": _wecom(request),
+        "wecom": wecom_trouble(request.app) or "ok",
     }
     return json_answer(body, status=200 if ready else 503)
 
@@ -64,12 +64,13 @@ async def _lag(request: web.Request) -> str | None:
     return None
 
 
-def _wecom(request: web.Request) -> str:
-    if request.app[keys.SETTINGS].callback_is_public_knowledge:
+def wecom_trouble(app: web.Application) -> str | None:
+    """What is wrong with WeCom or with how it is set up, in a sentence for the operator."""
+    if app[keys.SETTINGS].callback_is_public_knowledge:
         return "the callback's Token or EncodingAESKey is the public default: callbacks are ignored"
-    outside = request.app[keys.OUTSIDE]
+    outside = app[keys.OUTSIDE]
     if outside.wecom is None:
         return "WeCom is not configured"
     if outside.application_closed:
         return "WeCom has switched the application off"
-    return outside.wecom.problem or "ok"
+    return outside.wecom.problem

@@ -19,6 +19,7 @@ from web.pace import Pace
 from web.quota import ReplyQuota
 from web.reading import Reading
 from web.settings import Settings
+from web.tally import Tally
 
 Clock = Callable[[], datetime]
 
@@ -41,6 +42,7 @@ ADDRESSES = web.AppKey("addresses", Addresses)
 FEED = web.AppKey("feed", Feed)
 ENGINES = web.AppKey("engines", Engines)
 CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)
+TALLY = web.AppKey("tally", Tally)
 REPLY_QUOTA = web.AppKey("reply_quota", ReplyQuota)
 PACE = web.AppKey("pace", Pace)
 OUTSIDE = web.AppKey("outside", Outside)

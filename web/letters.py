@@ -183,8 +183,9 @@ class Letters:
         if kind_of(row["notice"]) is Kind.GREET:
             return await self._greeting(row["userid"])
         received = msgspec.json.decode(row["payload"], type=Inbox.Received)
-        waiting = await self._reading.waiting_ids(row["userid"])
-        return Letter(text=answer_to_inbox(received, waiting))
+        waiting = await self._reading.still_waiting_for(row["userid"])
+        todo = self._addresses.todo if self._style.link else None
+        return Letter(text=answer_to_inbox(received, waiting, self._clockface, todo))
 
     async def _greeting(self, userid: str) -> Letter:
         waiting = await self._waiting(userid)

@@ -6,6 +6,7 @@ Everything runs on threads of its own; nothing here blocks the event loop.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from domain.inbox import Inbox
 from domain.session import Session, session_stream
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
-from projections.outbox import Lane, messages_for, waiting_lanes
+from projections.outbox import Lane, messages_for, size, waiting_lanes
 
 T = TypeVar("T")
 
@@ -52,6 +53,16 @@ class Progress:
         async with asyncio.timeout(timeout_s):
             while self.position < position:
                 await self.next()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is, and how much of it is still to be done."""
+
+    last_position: int
+    pending: int
+    outbox: int
+    nobody_reached: int
 
 
 class Reading:
@@ -129,9 +140,13 @@ class Reading:
         count, first = await self._run(lambda: self._directory.most_urgent(userid, at, limit))
         return count, await self.approvals(first)
 
+    async def still_waiting_for(self, userid: str) -> list[Approval]:
+        """What waits for this member and has not ended meanwhile, for an answer in the chat."""
+        return [approval for approval in await self.waiting_for(userid) if approval.ending is None]
+
     async def waiting_ids(self, userid: str) -> list[str]:
-        """Names of what waits for this member, for an answer in the chat."""
-        return [a.reply_id for a in await self.waiting_for(userid) if a.ending is None]
+        """The names of that."""
+        return [approval.reply_id for approval in await self.still_waiting_for(userid)]
 
     async def matching(
         self, filters: dict[str, object], after: int, limit: int, engine: str | None
@@ -143,6 +158,16 @@ class Reading:
 
     async def decisions_after(self, position: int, limit: int, engine: str | None) -> list[Any]:
         return await self._run(lambda: decisions_after(self._read_models, position, limit, engine))
+
+    async def backlog(self) -> Backlog:
+        return await self._run(
+            lambda: Backlog(
+                self._store.last_position(),
+                self._directory.pending(),
+                size(self._read_models),
+                self._directory.nobody_reached(),
+            )
+        )
 
     async def overdue(self, at: Any, limit: int = 500) -> Sequence[str]:
         return await self._run(lambda: self._directory.deadlines_until(at, limit))

@@ -21,6 +21,7 @@ from projections.outbox import Kind, Lane, kind_of
 from web.letters import Digest, Letter, Letters, Row
 from web.pace import Pace
 from web.reading import Behind, Reading
+from web.tally import MessageOutcome
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 AT_ONCE_FROM_OUTBOX = 50
@@ -31,7 +32,7 @@ NOT_NOW = (WeComAway, WeComMisconfigured, Behind)
 
 Outcome = dict[str, Any]
 """What of a `RecordDelivery` says how it went."""
-CountOutcome = Callable[[Kind, str], None]
+CountOutcome = Callable[[Kind, MessageOutcome], None]
 
 log = structlog.get_logger()
 
@@ -255,7 +256,7 @@ class Sender:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _recorded(self, row: Row, outcome: Outcome) -> RecordDelivery:
-        state = "sent"
+        state: MessageOutcome = "sent"
         if "problem" in outcome:
             state = "unreachable" if outcome.get("unreachable") else "failed"
         self._on_outcome(kind_of(row["notice"]), state)

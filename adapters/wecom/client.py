@@ -6,6 +6,7 @@ not stable, so only the code decides.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ RENEW_BEFORE_S = 300
 # After an error in the configuration nothing is asked for this long: many calls with a wrong
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
+MOST_ERRCODES = 100  # counted apart; whatever answers in WeCom's place must not fill the figures
 
 # More calls at once than this wait for each other; WeCom refuses too many (45033).
 AT_ONCE = 50
@@ -116,6 +118,8 @@ class WeComClient:
         self._paused_until = 0.0
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
+        self.calls: Counter[str] = Counter()
+        """How many calls were answered with which errcode; `none` is no answer of WeCom's API."""
 
     async def send_text(self, userid: str, content: str, *, once: bool) -> None:
         """
@@ -275,11 +279,19 @@ class WeComClient:
                 text = await response.text(errors="replace")
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count("none")
             raise self._away(f"{path}: {type(error).__name__}") from None
         answer = _json_object(text)
         if status != 200 or answer is None:
+            self._count("none")
             raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
+        code = answer.get("errcode", 0)
+        self._count(str(code) if type(code) is int else "none")
         return answer
+
+    def _count(self, errcode: str) -> None:
+        is_known = errcode in self.calls or len(self.calls) < MOST_ERRCODES
+        self.calls[errcode if is_known else "other"] += 1
 
     def _away(self, why: str) -> WeComAway:
         self.problem = f"WeCom does not answer ({why})"

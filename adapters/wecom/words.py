@@ -17,7 +17,10 @@ ID = "[A-Za-z0-9_:-]"
 # The whole word or none: `TYPO` is no `TY`. 不同意 stands first: no word may hide in a longer one.
 WORD = f"(?P<word>不同意|同意|批准|通过|驳回|拒绝|(?:ty|ok|yes|y|bh|no|n)(?!{ID}))"
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-SENTENCE_MARKS = ",.;!?~()、。〈-】〔-〟“”‘’–—…·"
+SENTENCE_MARKS = ",.;!?~()、。：〈-】〔-〟“”‘’–—…·"
+# An id may hold colons, and Chinese puts one before a reason: `BH 12345_2：磁盘没满`. So a
+# full-width one is punctuation, unless it leads on to more of an id: `BH 12345_2：disk`.
+COLONS_IN_ID = re.compile(f"(?<!：)：++(?={ID})")
 
 # ASCII: without it, case-blindness would let the Kelvin sign pass for a K.
 ANY_CASE = re.IGNORECASE | re.ASCII
@@ -89,7 +92,8 @@ class Words:
 
 def read(text: str) -> Words:
     """
-    Read one text message. The id is as typed, in half-width characters.
+    Read one text message. The id is as typed, in half-width characters; a half-width colon
+    always belongs to it, because an id may end in one.
 
     An id of letters alone cannot be told from a word, so `TY abc and def` names `abc`: whoever
     looks ids up may know better.
@@ -144,10 +148,11 @@ def _reason(own_words: str) -> str | None:
 def _fold(text: str) -> tuple[str, list[int]]:
     """Half-width text, and for each of its characters the place in `text` where it came from."""
     places = [place for place, character in enumerate(text) if character not in UNSEEN]
-    return "".join(_half_width(text[place]) for place in places), places
+    folded = "".join(_half_width(text[place]) for place in places)
+    return COLONS_IN_ID.sub(lambda colons: ":" * len(colons[0]), folded), places
 
 
 def _half_width(character: str) -> str:
-    if "\uff01" <= character <= "\uff5e":
+    if "\uff01" <= character <= "\uff5e" and character != "：":
         return chr(ord(character) - 0xFEE0)
     return " " if unicodedata.category(character) in BLANKS else character

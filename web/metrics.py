@@ -1,0 +1,128 @@
+"""/metrics: figures that exist anyway, in the words of Prometheus. docs/metrics.md explains each.
+
+No label holds a userid, an obj_id or a business (contract 3): labels come from closed sets in our
+code (web/tally.py), and of WeCom's errcodes only numbers, and only so many.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+
+import structlog
+from aiohttp import web
+from eventsourcing.persistence import PersistenceError
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from web import keys
+from web.health import wecom_trouble
+from web.reading import Backlog
+
+COUNTED_WITHIN_S = 5.0
+
+log = structlog.get_logger()
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Everything there is now, in the format that the scraper prefers."""
+    registry = CollectorRegistry()
+    registry.register(Figures(request.app, await _backlog(request.app)))
+    accepted = request.headers.get("Accept", "")
+    try:
+        encode, content_type = choose_encoder(accepted)
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
+    return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+
+async def _backlog(app: web.Application) -> Backlog | None:
+    """None while the database does not answer: those figures are absent, the others are not."""
+    try:
+        async with asyncio.timeout(COUNTED_WITHIN_S):
+            return await app[keys.READING].backlog()
+    except (PersistenceError, TimeoutError) as error:
+        log.warning("metrics without figures of the database", why=type(error).__name__)
+        return None
+
+
+class Figures(Collector):
+    """The figures of one application at one moment."""
+
+    def __init__(self, app: web.Application, backlog: Backlog | None) -> None:
+        self._app = app
+        self._backlog = backlog
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._of_writer()
+        yield from self._of_read_models()
+        yield from self._of_callbacks()
+        yield from self._of_messages()
+        yield from self._of_wecom()
+
+    def _of_writer(self) -> Iterator[Metric]:
+        writer = self._app[keys.WRITER]
+        done = writer.figures
+        yield gauge("writer_alive", "1 while the writer's thread runs", writer.alive)
+        yield gauge("writer_waiting_commands", "Commands in the queue", writer.waiting)
+        yield counter("writer_commits", "Transactions that recorded something", done.commits)
+        yield counter("writer_commands", "Commands that were carried out", done.commands)
+        yield counter("writer_events", "Events that were recorded", done.events)
+        yield counter("writer_conflicts", "Transactions that another was before", done.conflicts)
+        yield counter("writer_failures", "Transactions that the store did not take", done.failures)
+
+    def _of_read_models(self) -> Iterator[Metric]:
+        position = self._app[keys.READING].progress.position
+        failing = self._app[keys.RUNNER].failure is not None
+        yield gauge("read_models_position", "The last event that they have taken in", position)
+        yield gauge("read_models_failing", "1 while something keeps them from going on", failing)
+        if self._backlog is None:
+            return
+        last = self._backlog.last_position
+        yield gauge("last_position", "The last event recorded, by whichever process", last)
+        yield gauge("read_models_lag", "Positions still to take in", max(last - position, 0))
+        yield gauge("approvals_pending", "Approvals that nothing has ended", self._backlog.pending)
+        yield gauge("outbox_messages", "Messages still to be sent", self._backlog.outbox)
+
+    def _of_callbacks(self) -> Iterator[Metric]:
+        tally, quota = self._app[keys.TALLY], self._app[keys.REPLY_QUOTA]
+        yield by_end("callbacks", "Callbacks that came", tally.callbacks_by_end)
+        yield counter("replies_not_kept", "Texts beyond a member's 60 a minute", quota.not_kept)
+
+    def _of_messages(self) -> Iterator[Metric]:
+        tally = self._app[keys.TALLY]
+        yield by_end("messages", "Messages that were settled", tally.messages_by_end)
+        if self._backlog is not None:
+            nobody = self._backlog.nobody_reached
+            yield counter("nobody_reached", "Approvals whose approvers none can be told", nobody)
+
+    def _of_wecom(self) -> Iterator[Metric]:
+        trouble = wecom_trouble(self._app) is not None
+        closed = self._app[keys.OUTSIDE].application_closed
+        yield gauge("wecom_problem", "1 while /readyz says what is wrong with WeCom", trouble)
+        yield gauge("agent_closed", "1 while WeCom has switched the application off", closed)
+        what = "Calls of WeCom's API by the errcode of the answer"
+        calls = CounterMetricFamily(named("wecom_calls"), what, labels=["errcode"])
+        wecom = self._app[keys.OUTSIDE].wecom
+        for errcode, times in dict(wecom.calls if wecom else {}).items():
+            calls.add_metric([errcode], times)
+        yield calls
+
+
+def named(name: str) -> str:
+    return f"fta_approval_{name}"
+
+
+def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(named(name), meaning, value)
+
+
+def counter(name: str, meaning: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(named(name), meaning, value)
+
+
+def by_end(name: str, meaning: str, counted: Mapping[tuple[str, str], int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(named(name), meaning, labels=["kind", "outcome"])
+    for labels, times in counted.items():
+        family.add_metric(labels, times)
+    return family
