@@ -32,6 +32,16 @@ class Addresses:
     def login(self) -> str:
         return f"{self.app_url}accounts/login/"
 
+    @property
+    def callback(self) -> str:
+        """What is saved in WeCom under 接收消息."""
+        return f"{self.app_url}entry/"
+
+    @property
+    def todo(self) -> str:
+        """待办, which the menu opens."""
+        return f"{self.app_url}todo/"
+
     def page_of(self, approval_id: str) -> str:
         """The detail page of an approval, for a message."""
         return f"{self.app_url}a/{approval_id}/"

@@ -80,6 +80,7 @@ class WeComClient:
         monotonic: Seconds that only grow, for the life of the token.
         proxy: Outbound proxy, if any.
         timeout_s: For one exchange, from the connection to the last byte of the answer.
+        pause_s: How long an error of the configuration stops every call.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class WeComClient:
         monotonic: Callable[[], float],
         proxy: str | None = None,
         timeout_s: float = TIMEOUT_S,
+        pause_s: float = PAUSE_AFTER_MISCONFIGURATION_S,
     ) -> None:
         self._session = session
         self._api_url = api_url
@@ -97,6 +99,7 @@ class WeComClient:
         self._monotonic = monotonic
         self._proxy = proxy
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._pause_s = pause_s
         self._token: _Token | None = None
         self._refreshing = asyncio.Lock()
         self._fetches = 0
@@ -104,6 +107,17 @@ class WeComClient:
         self._paused_until = 0.0
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
+        self.date: str | None = None
+        """The `Date` of WeCom's last answer, as it came: its clock."""
+
+    async def fetch_token(self) -> None:
+        """
+        Have a token, from WeCom if there is none; every call does so by itself.
+
+        Raises:
+            WeComAway, WeComMisconfigured, WeComRefused: There is none to be had.
+        """
+        await self._access_token(refused=None)
 
     async def send_text(self, userid: str, content: str, *, once: bool) -> None:
         """
@@ -260,11 +274,13 @@ class WeComClient:
             ) as response:
                 text = await response.text(errors="replace")
                 status = response.status
+                date = response.headers.get("Date")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(f"{path}: {type(error).__name__}") from None
         answer = _json_object(text)
         if status != 200 or answer is None:
             raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
+        self.date = date
         return answer
 
     def _away(self, why: str) -> WeComAway:
@@ -276,7 +292,7 @@ class WeComClient:
         if code == 0:
             return
         # The tail of errmsg names the address that WeCom saw, which 60020 is about.
-        detail = f"errcode {code}: {str(answer.get('errmsg', ''))[:300]}"
+        detail = f"errcode {code}: {self._without_secrets(str(answer.get('errmsg', '')))[:300]}"
         if code in NOT_REACHABLE:
             raise Unreachable(detail)
         if code in AGAIN_LATER or code in TOKEN_REFUSED:
@@ -285,9 +301,15 @@ class WeComClient:
         if code in MISCONFIGURED:
             self.problem = detail
             if code not in ONE_KIND_OF_CALL:
-                self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
+                self._paused_until = self._monotonic() + self._pause_s
             raise WeComMisconfigured(code, detail)
         raise WeComRefused(code, detail)
+
+    def _without_secrets(self, errmsg: str) -> str:
+        """What answers in WeCom's place, such as a proxy, might quote what was asked."""
+        for secret in (self._account.secret, self._token.text if self._token else ""):
+            errmsg = errmsg.replace(secret, "***") if secret else errmsg
+        return errmsg
 
 
 def _check_reached(answer: Mapping[str, Any]) -> None:
