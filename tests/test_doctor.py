@@ -334,7 +334,7 @@ async def test_an_answer_that_is_none_has_a_remedy(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"wecom_api_url": "http://127.0.0.1:1"}, "let this machine out"),
+        ({"wecom_api_url": "http://127.0.0.1:1"}, "no connection (Connection refused): let this"),
         ({"wecom_api_url": "http://no-such-host.invalid"}, "mend DNS"),
         ({"wecom_proxy": "http://127.0.0.1:1"}, "FTA_APPROVAL_WECOM_PROXY cannot be connected"),
     ],
@@ -454,7 +454,8 @@ async def test_a_callback_with_another_token_is_told(service: Service) -> None:
 
 async def test_a_callback_that_nobody_answers_is_told(service: Service) -> None:
     found = await line(service, "callback", app_url="http://127.0.0.1:1/wechat/")
-    assert found.startswith("FAIL callback: http://127.0.0.1:1/wechat/entry/ does not answer (")
+    assert found.startswith("FAIL callback: http://127.0.0.1:1/wechat/entry/ does not answer (C")
+    assert "(Connection refused)" in found
     assert "start fta-approval serve" in found
 
 

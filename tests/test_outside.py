@@ -211,6 +211,16 @@ async def test_an_authority_of_ours_vouches_for_no_other_name(
     assert "Hostname mismatch" in found
 
 
+async def test_our_own_address_has_to_be_trusted_by_everybody(
+    service: Service, tls_port: int, ca_file: str
+) -> None:
+    """The authority of the settings is for calls to WeCom, which does not know it."""
+    app_url = f"https://127.0.0.1:{tls_port}/wechat/"
+    found = failed(await findings(service, app_url=app_url, wecom_ca_file=ca_file))
+    (callback,) = [line for line in found if line.startswith("FAIL callback: ")]
+    assert "its certificate is not trusted: unable to get local issuer certificate" in callback
+
+
 async def test_the_service_sends_and_logs_in_by_that_authority(
     start: StartService, tls_port: int, ca_file: str
 ) -> None:

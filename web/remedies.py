@@ -4,6 +4,7 @@ Codes: wecom-protocol 4.2. Who reads this has WeCom's admin site open, so the na
 are Chinese, as they stand there.
 """
 
+import os
 import re
 import ssl
 
@@ -73,7 +74,7 @@ def unreached(error: BaseException | None) -> str:
             )
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             return (
-                f"its certificate is not trusted ({_why_not_trusted(error)}): where a proxy "
+                f"its certificate is not trusted ({why_not_trusted(error)}): where a proxy "
                 "intercepts TLS, set FTA_APPROVAL_WECOM_CA_FILE to the PEM file of its authority"
             )
         case aiohttp.ClientConnectorDNSError():
@@ -83,8 +84,8 @@ def unreached(error: BaseException | None) -> str:
             )
         case aiohttp.ClientConnectorError():
             return (
-                f"no connection ({error.os_error.strerror or 'refused'}): let this machine out to "
-                "it, or set FTA_APPROVAL_WECOM_PROXY"
+                f"no connection ({why_not_connected(error)}): let this machine out to it, or set "
+                "FTA_APPROVAL_WECOM_PROXY"
             )
         case TimeoutError():
             return (
@@ -99,7 +100,13 @@ def unreached(error: BaseException | None) -> str:
     return "the connection broke: try again, then look at the proxy or firewall on the way"
 
 
-def _why_not_trusted(error: BaseException) -> str:
+def why_not_connected(error: aiohttp.ClientConnectorError) -> str:
+    """In the system's words, which name no address."""
+    number = error.os_error.errno
+    return os.strerror(number) if number else "every address of it was tried"
+
+
+def why_not_trusted(error: BaseException) -> str:
     found = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     if isinstance(found, ssl.SSLCertVerificationError):
         return found.verify_message

@@ -16,12 +16,12 @@ from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.verification import VERIFIED_WITHIN_S, Answer, ask_for_echo
 from web.addresses import Addresses
 from web.findings import Finding, fail, ok, skip, warn
-from web.remedies import unreached
+from web.remedies import unreached, why_not_connected, why_not_trusted
 from web.settings import MAX_VERIFY_FILE_BYTES, PREFIX, Settings
 
 WAIT = aiohttp.ClientTimeout(total=10)
 NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
-MAX_PAGE_BYTES = 256 * 1024
+MAX_PAGE_BYTES = 64 * 1024
 SHOWN_BYTES = 40
 NOT_TEXT = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 # The codes are those of the login panel; whether the page itself shows them, and how the page of a
@@ -196,9 +196,9 @@ def _why(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not found"
     if isinstance(error, aiohttp.ClientSSLError):
-        return "its certificate is not trusted, nor will WeCom trust it"
+        return f"its certificate is not trusted: {why_not_trusted(error)}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
+        return why_not_connected(error)
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
