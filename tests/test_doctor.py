@@ -306,6 +306,7 @@ async def test_another_applications_agent_id_does_not_hide_what_is_wrong_with_me
     failed = [part.split(":")[0] for part in found if part.startswith("FAIL")]
     assert failed == ["FAIL application", "FAIL visible range"]
     assert "FTA_APPROVAL_WECOM_AGENT_ID" in found[3]
+    assert "wangwu: errcode 60011" in found[4]
     assert "skip menu: needs a working token and application; mend those first" in found
 
 
@@ -501,8 +502,9 @@ def echoing(service: Service, before: str = "", after: str = "") -> Answer:
 async def test_what_wecom_would_not_accept_is_told_apart(
     service: Service, answer: Answer, words: list[str]
 ) -> None:
+    wait_s = 0.3 if answer is never else 10.0
     async with answering(answer) as url:
-        found = await line(service, "callback", wait_s=0.3, app_url=f"{url}/wechat/")
+        found = await line(service, "callback", wait_s=wait_s, app_url=f"{url}/wechat/")
     assert found.startswith("FAIL callback: ")
     for word in words:
         assert word in found
@@ -618,7 +620,7 @@ async def test_the_file_that_proves_the_host_is_served_exactly_at_its_root(
     start: StartService, tmp_path: Path
 ) -> None:
     file = tmp_path / "WW_verify_7rG3kjVbXHngiald.txt"
-    file.write_bytes(b"7rG3kjVbXHngiald\r\n\xff")
+    file.write_bytes(b"\xff7rG3kjVbXHngiald\r\n")
     service = await start(wecom_verify_file=str(file))
     url = f"{service.url}/{file.name}"
     async with service.http.get(url) as response:
@@ -709,6 +711,7 @@ async def test_a_test_approval_is_sent_by_the_service_and_is_no_decision(
     (asked,) = await service.inbox("zhangsan", 1)
     assert "【测试】" in asked
     assert "不会执行任何操作" in asked
+    assert reply_id in (await service.inbox("wangwu", 1))[0]
     assert await service.says("zhangsan", f"TY {reply_id}") == 200
     told = (await service.inbox("zhangsan", 2))[1]
     assert told == f"【故障自愈】审批成功：您已同意 {reply_id}"

@@ -103,13 +103,16 @@ async def test_what_is_missing_is_one_line_and_exit_status_1(
     assert wecom.menu is None
 
 
-async def test_a_menu_that_cannot_be_read_is_not_replaced(wecom: SimulatedWeCom) -> None:
+@pytest.mark.parametrize(("code", "words"), [(60020, "企业可信IP"), (40058, "40058"), (-1, "busy")])
+async def test_a_menu_that_cannot_be_read_is_not_replaced(
+    wecom: SimulatedWeCom, code: int, words: str
+) -> None:
     """Else whatever stood there would be lost."""
     set_menu(wecom, [CLICK])
-    wecom.script("menu/get", 60020)
+    wecom.script("menu/get", code)
     status, _, (said,) = await publish(wecom)
     assert (status, wecom.menu) == (1, [CLICK])
-    assert "企业可信IP" in said
+    assert words in said
 
 
 async def test_a_menu_that_is_refused_is_told(wecom: SimulatedWeCom) -> None:

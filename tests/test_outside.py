@@ -202,6 +202,20 @@ async def test_with_its_authority_in_the_settings_everything_is_fine(
     assert failed(await findings(service, **changes, wecom_ca_file=ca_file)) == []
 
 
+async def test_the_authorities_of_the_system_stay_trusted_beside_it(
+    service: Service,
+    tls_port: int,
+    ca_file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority().pem())
+    monkeypatch.setenv("SSL_CERT_FILE", ca_file)  # now one of the system's
+    changes = over_tls(f"https://127.0.0.1:{tls_port}")
+    assert failed(await findings(service, **changes, wecom_ca_file=str(other))) == []
+
+
 async def test_an_authority_of_ours_vouches_for_no_other_name(
     service: Service, tls_port: int, ca_file: str
 ) -> None:

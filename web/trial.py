@@ -43,7 +43,7 @@ class Trial:
 
     async def run(self, userid: str) -> Finding:
         """What became of the message."""
-        path = sqlite_path(self.settings.database)
+        path = sqlite_path(self.settings.database).absolute()
         if not path.exists():
             return fail(
                 "send",
