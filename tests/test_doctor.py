@@ -671,6 +671,10 @@ async def test_no_secret_is_printed_although_it_is_quoted_to_us(service: Service
                 assert hidden not in shown
 
 
+async def test_a_secret_of_one_letter_does_not_spoil_the_line(service: Service) -> None:
+    assert "open.work.weixin.qq.com" in await line(service, "token", wecom_secret="x")
+
+
 async def test_foreign_text_has_no_power_over_the_terminal(service: Service) -> None:
     async def colourful(request: web.Request) -> web.Response:
         return web.json_response({"errcode": 40013, "errmsg": "\x1b]0;x\x07\n\u202e\x9b2J"})

@@ -18,6 +18,8 @@ RENEW_BEFORE_S = 300
 # After an error in the configuration nothing is asked for this long: many calls with a wrong
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
+# WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
+SHORTEST_SECRET = 8
 
 TOKEN_REFUSED = {40014, 42001}
 AGAIN_LATER = {-1, 6000, 45009, 45033}
@@ -308,7 +310,8 @@ class WeComClient:
     def _without_secrets(self, errmsg: str) -> str:
         """What answers in WeCom's place, such as a proxy, might quote what was asked."""
         for secret in (self._account.secret, self._token.text if self._token else ""):
-            errmsg = errmsg.replace(secret, "***") if secret else errmsg
+            if len(secret) >= SHORTEST_SECRET:
+                errmsg = errmsg.replace(secret, "***")
         return errmsg
 
 
