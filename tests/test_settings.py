@@ -144,6 +144,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.wecom_login_url == "https://login.work.weixin.qq.com"
     for name in (
         *("secret_key", "secret_key_file", "app_url", "static_url", "wecom_proxy"),
+        *("wecom_ca_file", "wecom_verify_file"),
         *("wecom_corp_id", "wecom_secret", "wecom_agent_id"),
     ):
         assert getattr(settings, name) is None
@@ -153,6 +154,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 def test_every_setting_is_read(tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(f"{KEY}\n")
+    proof = tmp_path / "WW_verify_7rG3kjVbXHngiald.txt"
+    proof.write_bytes(b"7rG3kjVbXHngiald")
     settings = read(
         database="sqlite:////srv/fta/approval.db",
         listen="[::1]:9000",
@@ -177,6 +180,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         time_zone="UTC",
         wecom_api_url="http://127.0.0.1:9/",
         wecom_proxy="http://proxy.example:3128",
+        wecom_verify_file=str(proof),
     )
     assert settings.address == ("::1", 9000)
     assert settings.engines == [("fta", TOKEN), ("fta", f"{TOKEN}-2"), ("other", f"{TOKEN}-3")]
@@ -184,6 +188,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert settings.super_approvers == ["wangwu", "lisi"]
     assert (settings.api_rate, settings.wecom_agent_id, settings.text_link) == (0, 1000002, True)
     assert settings.wecom_api_url == "http://127.0.0.1:9"
+    assert settings.wecom_verify_file == str(proof)
     assert settings.wecom_is_configured
 
 
@@ -255,6 +260,8 @@ WRONG: dict[str, list[str]] = {
     "wecom_oauth_url": ["x"],
     "wecom_login_url": ["x"],
     "wecom_proxy": ["proxy:3128", "socks5://h:1", "http://u:p@h:1"],
+    "wecom_ca_file": ["/nowhere/ca.pem", "/dev/null", "/", __file__],
+    "wecom_verify_file": ["/nowhere/WW_verify_a1.txt", "/nowhere/proof.txt", "/dev/null", "/"],
 }
 
 
@@ -265,6 +272,53 @@ def test_a_mistake_is_one_line_that_names_its_variable(name: str) -> None:
         assert line.startswith(f"{PREFIX}{name.upper()}: "), value
         assert len(line) > len(f"{PREFIX}{name.upper()}: ") + 5
         assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("WW_verify_a1.txt", b"", "must hold 1-1024 bytes"),
+        ("WW_verify_a1.txt", b"x" * 1025, "must hold 1-1024 bytes"),
+        ("WW_verify_.txt", b"x", "must be named as WeCom named it"),
+        ("WW_verify_a1.txt.bak", b"x", "must be named as WeCom named it"),
+        ("WW_verify_a-1.txt", b"x", "must be named as WeCom named it"),
+        ("ww_verify_a1.txt", b"x", "must be named as WeCom named it"),
+        ("WW_verify_故障.txt", b"x", "must be named as WeCom named it"),
+    ],
+)
+def test_only_what_wecom_gave_is_served_as_its_proof(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    (line,) = mistakes(wecom_verify_file=str(file))
+    assert line.startswith(f"FTA_APPROVAL_WECOM_VERIFY_FILE: {file} {said}")
+
+
+def test_a_proof_of_1024_bytes_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "WW_verify_a1.txt"
+    file.write_bytes(b"x" * 1024)
+    assert read(wecom_verify_file=str(file)).wecom_verify_file == str(file)
+
+
+def test_a_file_of_authorities_without_any_certificate_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n")
+    (line,) = mistakes(wecom_ca_file=str(file))
+    assert line == f"FTA_APPROVAL_WECOM_CA_FILE: {file} must hold certificates in PEM"
+
+
+def test_wrong_files_are_one_line_each_and_exit_status_2(tmp_path: Path) -> None:
+    for arguments in (["serve"], ["doctor"], ["menu", "publish"]):
+        ended = run(
+            tmp_path, *arguments, wecom_ca_file="ca.pem", wecom_verify_file="WW_verify_1.txt"
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        missing = "cannot be read: No such file or directory"
+        assert ended.stderr.splitlines() == [
+            f"FTA_APPROVAL_WECOM_CA_FILE: ca.pem {missing}",
+            f"FTA_APPROVAL_WECOM_VERIFY_FILE: WW_verify_1.txt {missing}",
+        ]
 
 
 def test_no_line_shows_a_secret() -> None:

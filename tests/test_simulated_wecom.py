@@ -900,6 +900,19 @@ async def test_user_get(api: Client, wecom: SimulatedWeCom) -> None:
     assert (await get(api, "user/get", **query, userid="lisi"))["errcode"] == 60011
 
 
+def test_user_get_tells_who_is_active() -> None:
+    waiting = Member("lisi", "李四", status=4)
+    assert SimulatedWeCom(CorpSettings(members=(waiting,))).user("lisi")["status"] == 4
+    assert SimulatedWeCom().user("lisi")["status"] == 1
+
+
+async def test_answers_bear_the_date_of_the_simulated_clock(api: Client, clock: FixedClock) -> None:
+    clock.now = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    for path in ("gettoken", "menu/get"):
+        async with api.get(f"/cgi-bin/{path}") as answer:
+            assert answer.headers.getall("Date") == ["Sat, 28 Feb 2026 23:59:59 GMT"]
+
+
 # Bad days.
 
 

@@ -7,13 +7,15 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from web.logs import set_up_logs
 
 WRONG_SETTINGS = 2
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -136,6 +138,70 @@ def end_sessions(userid: str) -> None:
         raise click.ClickException(str(error)) from None
 
 
+@cli.command()
+@click.option(
+    "--send",
+    "userid",
+    metavar="USERID",
+    help="Send that member a test approval too; fta-approval serve has to be running.",
+)
+def doctor(userid: str | None) -> None:
+    """
+    Check the configuration against WeCom: what is wrong, and how to mend it.
+
+    Reads the same settings as serve and prints one line for each check: ok, warn, skip (could not
+    be checked) or FAIL. Exit status 1 if any fails. A test approval is marked as one, executes
+    nothing and is no decision that an engine hears of.
+
+    \b
+    Example:
+        fta-approval doctor --send zhangsan
+    """
+    from web.app import utc_now
+    from web.doctor import Doctor, run_doctor
+    from web.findings import say
+
+    settings = _settings()
+    if userid is not None and not _is_member(userid):
+        raise click.BadParameter(f"{userid!r} is not the userid of a member", param_hint="--send")
+    if not _run(run_doctor(Doctor(settings, utc_now), userid, say)):
+        sys.exit(1)
+
+
+@cli.group()
+def menu() -> None:
+    """The application's menu in WeCom."""
+
+
+@menu.command()
+def publish() -> None:
+    """
+    Put 审批列表, which opens the todo page, into the application's menu.
+
+    Other entries stay as they are; an older 审批列表 is replaced.
+
+    \b
+    Example:
+        FTA_APPROVAL_APP_URL=https://example.com/o/fta/wechat/ fta-approval menu publish
+    """
+    from web.findings import say
+    from web.menu_publishing import NotPublished, publish_menu
+
+    try:
+        done = _run(publish_menu(_settings()))
+    except NotPublished as error:
+        say(f"fta-approval: {error}", err=True)
+        sys.exit(1)
+    if done is not None:
+        say(done)
+
+
+def _is_member(userid: str) -> bool:
+    from domain.identity import may_be_member
+
+    return may_be_member(userid)
+
+
 def _settings(**overrides: Any) -> Any:
     """The settings, or one line for each mistake and exit status 2."""
     from web.settings import WrongSettings, read_settings, unknown_variables
@@ -160,8 +226,8 @@ def _listen(host: str, port: int) -> socket.socket:
         sys.exit(1)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; what an administrator can mend is said in one line."""
+def _run(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run to the end, None if Ctrl-C ended it; what can be mended is said in one line."""
     import uvloop
     from eventsourcing.persistence import PersistenceError
 
@@ -169,9 +235,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work)
+            return runner.run(work)
     except KeyboardInterrupt:
-        pass
+        return None
     except (PersistenceError, sqlite3.Error) as error:
         click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
         sys.exit(1)

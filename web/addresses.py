@@ -33,8 +33,13 @@ class Addresses:
         return f"{self.app_url}accounts/login/"
 
     @property
+    def callback(self) -> str:
+        """What is saved in WeCom under 接收消息."""
+        return f"{self.app_url}entry/"
+
+    @property
     def todo(self) -> str:
-        """The list of what waits, for a message or the menu."""
+        """待办, which the menu opens."""
         return f"{self.app_url}todo/"
 
     def page_of(self, approval_id: str) -> str:

@@ -5,14 +5,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import aiohttp
 import structlog
 from aiohttp import web
 
 from adapters.store.lease import FileLease
-from adapters.wecom.client import WeComAccount, WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
 from web import api, callback, decision, detail, health, keys, login, logout, metrics, todo
@@ -24,6 +23,7 @@ from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
 from web.letters import Letters, Style
+from web.outside import outgoing_session, wecom_client
 from web.pace import Pace
 from web.pages import set_up_templates
 from web.parts import build_parts
@@ -31,7 +31,7 @@ from web.quota import ReplyQuota
 from web.secret_key import derived_key, secret_key
 from web.sending import Sender
 from web.settings import Settings
-from web.static_files import add_static_files
+from web.static_files import add_static_files, add_verify_file
 from web.tally import Tally
 
 MAX_BODY_BYTES = 256 * 1024
@@ -104,21 +104,6 @@ def create_app(
     return app
 
 
-def _wecom_client(
-    settings: Settings, session: aiohttp.ClientSession, monotonic: Callable[[], float]
-) -> WeComClient | None:
-    if not settings.wecom_is_configured:
-        return None
-    assert settings.wecom_corp_id and settings.wecom_secret  # noqa: S101  # just asked
-    assert settings.wecom_agent_id is not None  # noqa: S101
-    account = WeComAccount(
-        settings.wecom_corp_id,
-        settings.wecom_agent_id,
-        settings.wecom_secret.get_secret_value(),
-    )
-    return WeComClient(session, settings.wecom_api_url, account, monotonic, settings.wecom_proxy)
-
-
 def _add_routes(app: web.Application, settings: Settings) -> None:
     """Every path with and without its last slash, never by redirect (contract 3)."""
     prefix = settings.url_prefix
@@ -137,6 +122,8 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
     _add(app, "GET", "/healthz", health.healthz)
     _add(app, "GET", "/readyz", health.readyz)
     _add(app, "GET", "/metrics", metrics.metrics)
+    if settings.wecom_verify_file:
+        add_verify_file(app, Path(settings.wecom_verify_file))
     add_static_files(app, settings.static_path)
 
 
@@ -168,8 +155,9 @@ async def _edges(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _talk_to_wecom(
     app: web.Application, monotonic: Callable[[], float]
 ) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession(trust_env=False) as session:
-        app[keys.OUTSIDE].wecom = _wecom_client(app[keys.SETTINGS], session, monotonic)
+    settings = app[keys.SETTINGS]
+    async with outgoing_session(settings) as session:
+        app[keys.OUTSIDE].wecom = wecom_client(settings, session, monotonic)
         yield
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,8 @@ from domain.identity import USERID, merged
 PREFIX = "FTA_APPROVAL_"
 PUBLIC_TOKEN = "FTAToken"  # noqa: S105  # public: the default that FTA's manual prints
 PUBLIC_AES_KEY = "FTAEncodingAESKeyFTAEncodingAESKey923456781"
+VERIFY_FILE = re.compile(r"WW_verify_[A-Za-z0-9]{1,64}\.txt", re.ASCII)
+MAX_VERIFY_FILE_BYTES = 1024
 # Settings of the contract whose parts other versions bring; known, so that nobody is warned.
 OF_OTHER_VERSIONS = ("PERMIT_TTL", "WEBHOOK_SECRET", "CALLBACK_HOSTS", "TREE_HEADS")
 
@@ -115,6 +118,29 @@ def _secret_key_file(value: str) -> str:
     return value
 
 
+def _ca_file(value: str) -> str:
+    try:
+        ssl.create_default_context().load_verify_locations(value)
+    except ssl.SSLError:
+        raise ValueError(f"{value} must hold certificates in PEM") from None
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    return value
+
+
+def _verify_file(value: str) -> str:
+    if not VERIFY_FILE.fullmatch(Path(value).name):
+        raise ValueError(f"{value} must be named as WeCom named it: WW_verify_….txt")
+    try:
+        with Path(value).open("rb") as file:
+            size = len(file.read(MAX_VERIFY_FILE_BYTES + 1))
+    except OSError as error:
+        raise ValueError(f"{value} cannot be read: {error.strerror}") from None
+    if not 0 < size <= MAX_VERIFY_FILE_BYTES:
+        raise ValueError(f"{value} must hold 1-1024 bytes, exactly as downloaded from WeCom")
+    return value
+
+
 def _token(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value.get_secret_value()):
         raise ValueError("must be 1-32 letters and digits")
@@ -199,6 +225,8 @@ class Settings(BaseModel):
     wecom_oauth_url: HttpUrl = "https://open.weixin.qq.com"
     wecom_login_url: HttpUrl = "https://login.work.weixin.qq.com"
     wecom_proxy: HttpUrl | None = None
+    wecom_ca_file: Annotated[str, AfterValidator(_ca_file)] | None = None
+    wecom_verify_file: Annotated[str, AfterValidator(_verify_file)] | None = None
 
     @property
     def wecom_is_configured(self) -> bool:
@@ -212,7 +240,12 @@ class Settings(BaseModel):
             self.wecom_token.get_secret_value() == PUBLIC_TOKEN
             or self.wecom_encoding_aes_key.get_secret_value() == PUBLIC_AES_KEY
         )
-        return is_default and not _is_loopback(self.wecom_api_url)
+        return is_default and not self.wecom_is_on_loopback
+
+    @property
+    def wecom_is_on_loopback(self) -> bool:
+        """Whether it is a WeCom of this machine alone: a simulated one."""
+        return _is_loopback(self.wecom_api_url)
 
     @property
     def engines(self) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
@@ -116,7 +118,7 @@ async def _answer(path: str, handler: Handler, request: web.Request) -> web.Resp
         return web.Response(status=500, text="<html>500</html>", content_type="text/html")
     if outage == "html":
         return web.Response(text="<html>请登录代理服务器</html>", content_type="text/html")
-    return _as_wecom(body) if heard else _hang_up(request)
+    return _as_wecom(body, wecom.clock()) if heard else _hang_up(request)
 
 
 def _outage(wecom: SimulatedWeCom, path: str) -> str:
@@ -140,11 +142,12 @@ async def _work(
         return error.body(wecom.clock(), _ip(request))
 
 
-def _as_wecom(body: Json) -> web.Response:
+def _as_wecom(body: Json, at: datetime) -> web.Response:
     return web.Response(
         body=json.dumps(body, ensure_ascii=False).encode(),
         headers={
             "Content-Type": "application/json; charset=UTF-8",
+            "Date": format_datetime(at, usegmt=True),
             "Error-Code": str(body["errcode"]),
             "Error-Msg": body["errmsg"].encode("ascii", "replace").decode(),
         },

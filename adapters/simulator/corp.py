@@ -22,6 +22,8 @@ class Member:
     position: str = ""
     departments: tuple[int, ...] = (1,)
     licensed: bool = True
+    status: int = 1
+    """1 active, 2 disabled, 4 not activated, 5 left."""
 
     @property
     def key(self) -> str:

@@ -79,7 +79,7 @@ class SimulatedWeCom(Phones):
             "name": member.name,
             "department": list(member.departments),
             "position": member.position,
-            "status": 1,
+            "status": member.status,
         }
 
     def create_menu(self, payload: Json, agent_id: int, token_agent_id: int) -> Json:

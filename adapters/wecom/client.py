@@ -23,6 +23,8 @@ RENEW_BEFORE_S = 300
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
 MOST_ERRCODES = 100  # counted apart; whatever answers in WeCom's place must not fill the figures
+# WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
+SHORTEST_SECRET = 8
 
 # More calls at once than this wait for each other; WeCom refuses too many (45033).
 AT_ONCE = 50
@@ -93,6 +95,7 @@ class WeComClient:
         monotonic: Seconds that only grow, for the life of the token.
         proxy: Outbound proxy, if any.
         timeout_s: For one exchange, from the connection to the last byte of the answer.
+        pause_s: How long an error of the configuration stops every call.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class WeComClient:
         monotonic: Callable[[], float],
         proxy: str | None = None,
         timeout_s: float = TIMEOUT_S,
+        pause_s: float = PAUSE_AFTER_MISCONFIGURATION_S,
     ) -> None:
         self._session = session
         self._api_url = api_url
@@ -110,6 +114,7 @@ class WeComClient:
         self._monotonic = monotonic
         self._proxy = proxy
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._pause_s = pause_s
         self._token: _Token | None = None
         self._refreshing = asyncio.Lock()
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -120,6 +125,17 @@ class WeComClient:
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
         self.calls: Counter[str] = Counter()
         """How many calls were answered with which errcode; `none` is no answer of WeCom's API."""
+        self.date: str | None = None
+        """The `Date` of WeCom's last answer, as it came: its clock."""
+
+    async def fetch_token(self) -> None:
+        """
+        Have a token, from WeCom if there is none; every call does so by itself.
+
+        Raises:
+            WeComAway, WeComMisconfigured, WeComRefused: There is none to be had.
+        """
+        await self._access_token(refused=None)
 
     async def send_text(self, userid: str, content: str, *, once: bool) -> None:
         """
@@ -278,6 +294,7 @@ class WeComClient:
             ):
                 text = await response.text(errors="replace")
                 status = response.status
+                date = response.headers.get("Date")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._count("none")
             raise self._away(f"{path}: {type(error).__name__}") from None
@@ -287,6 +304,7 @@ class WeComClient:
             raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
         code = answer.get("errcode", 0)
         self._count(str(code) if type(code) is int else "none")
+        self.date = date
         return answer
 
     def _count(self, errcode: str) -> None:
@@ -303,7 +321,7 @@ class WeComClient:
         if remedy is Remedy.NONE:
             return
         # The tail of errmsg names the address that WeCom saw, which 60020 is about.
-        detail = f"errcode {code}: {str(answer.get('errmsg', ''))[:300]}"
+        detail = f"errcode {code}: {self._without_secrets(str(answer.get('errmsg', '')))[:300]}"
         match remedy:
             case Remedy.UNREACHABLE:
                 raise Unreachable(detail)
@@ -321,7 +339,14 @@ class WeComClient:
         self.problem = detail
         log.error("WeCom refuses this configuration; run `fta-approval doctor`", why=detail)
         if remedy is Remedy.MEND:
-            self._paused_until = self._monotonic() + PAUSE_AFTER_MISCONFIGURATION_S
+            self._paused_until = self._monotonic() + self._pause_s
+
+    def _without_secrets(self, errmsg: str) -> str:
+        """What answers in WeCom's place, such as a proxy, might quote what was asked."""
+        for secret in (self._account.secret, self._token.text if self._token else ""):
+            if len(secret) >= SHORTEST_SECRET:
+                errmsg = errmsg.replace(secret, "***")
+        return errmsg
 
 
 def _check_reached(answer: Mapping[str, Any]) -> None:

@@ -1,0 +1,54 @@
+"""The way out to WeCom, one for the service and for the commands of an administrator."""
+
+import ssl
+from collections.abc import Callable
+
+import aiohttp
+
+from adapters.wecom.client import PAUSE_AFTER_MISCONFIGURATION_S, WeComAccount, WeComClient
+from web.settings import Settings
+
+
+def outgoing_session(settings: Settings) -> aiohttp.ClientSession:
+    """
+    Connections to WeCom. The settings alone say by which proxy, never the environment's.
+
+    Certificates are always verified: against the system's authorities, and beside them those of
+    `WECOM_CA_FILE`, which an intercepting proxy needs.
+    """
+    trusted = ssl.create_default_context()
+    if settings.wecom_ca_file:
+        trusted.load_verify_locations(settings.wecom_ca_file)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted), trust_env=False)
+
+
+def wecom_client(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    monotonic: Callable[[], float],
+    pause_s: float = PAUSE_AFTER_MISCONFIGURATION_S,
+) -> WeComClient | None:
+    """
+    The client of our application; None while WeCom is not configured.
+
+    Args:
+        pause_s: How long an error of the configuration stops every call. A command that asks each
+            thing once, and nothing after a refused secret, needs no pause.
+    """
+    if not settings.wecom_is_configured:
+        return None
+    assert settings.wecom_corp_id and settings.wecom_secret  # noqa: S101  # just asked
+    assert settings.wecom_agent_id is not None  # noqa: S101
+    account = WeComAccount(
+        settings.wecom_corp_id,
+        settings.wecom_agent_id,
+        settings.wecom_secret.get_secret_value(),
+    )
+    return WeComClient(
+        session,
+        settings.wecom_api_url,
+        account,
+        monotonic,
+        settings.wecom_proxy,
+        pause_s=pause_s,
+    )
