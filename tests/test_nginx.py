@@ -79,7 +79,11 @@ async def wecom(clock: Clock, folder: Path) -> AsyncIterator[SimulatedWeCom]:
 async def start_public(
     folder: Path, wecom: SimulatedWeCom, start: StartService
 ) -> AsyncIterator[StartPublic]:
-    """Service and nginx as the guide sets them up; `changes` are to nginx's file."""
+    """
+    Service and nginx as the guide sets them up.
+
+    `changes` are to nginx's file; keywords are settings, where {port} is that of nginx.
+    """
     nginx_here()
     async with AsyncExitStack() as stack:
 
@@ -87,7 +91,8 @@ async def start_public(
             port, plain = free_ports()
             here = f"https://localhost:{port}{PREFIX}"
             given = {"app_url": f"{here}/wechat/", "static_url": f"{here}/static/wechat/"}
-            service = await start(**{**given, **settings})
+            given |= {name: value.format(port=port) for name, value in settings.items()}
+            service = await start(**given)
             site = Site(port, plain, service.address)
             nginx = await stack.enter_async_context(Nginx(folder, site, changes or {}))
             shutil.copytree(FOLDER, nginx.static, dirs_exist_ok=True)
@@ -256,8 +261,10 @@ async def test_static_files_that_nginx_has_not_come_from_the_service(public: Pub
             assert answer.status in (403, 404), nothing
 
 
-async def test_a_browser_shows_the_page_in_its_own_style(public: Public) -> None:
-    """By the Content-Security-Policy that an absolute address of static files makes."""
+async def test_a_browser_takes_the_style_from_another_host(start_public: StartPublic) -> None:
+    """As from a CDN: the Content-Security-Policy follows the address of the static files."""
+    cdn = "https://127.0.0.1:{port}/o/bk_fta_solutions/static/wechat/"
+    public = await start_public(static_url=cdn)
     await public.ask()
     trouble: list[str] = []
     async with async_playwright() as playwright:
