@@ -1,6 +1,7 @@
 """The simulated company as it stands: members, settings, messages; and its administrator."""
 
 import dataclasses
+import ssl
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +34,12 @@ class Call:
 
 
 class Company:
-    """What the application, the members and the administrator share; lives in memory."""
+    """
+    What the application, the members and the administrator share; lives in memory.
+
+    Args:
+        trust: Whose certificates it believes when it calls back; None: whose this machine does.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Company:
         *,
         clock: Clock = utc_now,
         knobs: Knobs | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings or CorpSettings()
         self.clock = clock
@@ -57,6 +64,7 @@ class Company:
         self.calls: deque[Call] = deque(maxlen=10_000)
         self._scripted: dict[str, list[int]] = defaultdict(list)
         self._session: aiohttp.ClientSession | None = None
+        self.trust = trust
         self._caller = self._new_caller()
 
     async def close(self) -> None:
@@ -111,6 +119,7 @@ class Company:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+                connector=aiohttp.TCPConnector(limit=0, ssl=self.trust or True),
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
