@@ -350,6 +350,7 @@ async def look(page: Page, name: str) -> None:
 
 async def history(service: Service, clock: Clock) -> dict[str, Json]:
     """A morning's approvals, in every state."""
+    service.hurry()
     details = {"业务": "payment-api", "告警类型": "内存", "IP": "10.0.0.3", "集群": "pay-prod-2"}
     common: Json = {"details": details, "requested_by": "wangwu"}
     high = await service.ask(

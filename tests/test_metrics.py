@@ -210,9 +210,10 @@ async def test_an_approval_of_which_nobody_can_be_told_is_a_figure(service: Serv
 
 async def test_nobody_and_nothing_is_named(service: Service) -> None:
     approval = await service.ask("12345_2", biz_id="business-7", details={"业务": "王者"})
+    await service.notified(approval["approval_id"])
     await service.says("zhangsan", "TY 99999_1")
     await service.says("lisi", "BH 12345_2 磁盘没满")
-    await service.notified(approval["approval_id"])
+    await service.quiet()
     for accept in ("", "application/openmetrics-text; version=1.0.0"):
         _, body = await scraped(service, accept)
         for name in ("zhangsan", "lisi", "wangwu", "12345", "99999", "business-7", "王者", "磁盘"):

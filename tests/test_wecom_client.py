@@ -215,6 +215,7 @@ ODD: dict[str, Callable[[], web.Response]] = {
     "JSON that is a list": lambda: web.json_response([0]),
     "JSON that is a number": lambda: web.json_response(0),
     "JSON too deep to read": lambda: web.Response(text="[" * 100_000),
+    "an errcode that is no number": lambda: web.json_response({"errcode": [], "access_token": "t"}),
     "no token": lambda: web.json_response({"errcode": 0, "errmsg": "ok"}),
     "an empty token": lambda: web.json_response({"errcode": 0, "access_token": ""}),
     "HTTP 503": lambda: web.json_response({"errcode": 0, "access_token": "t"}, status=503),

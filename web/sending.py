@@ -251,7 +251,9 @@ class Sender:
             try:
                 return await attempt()
             except NOT_NOW as error:
-                log.warning("message waits", why=str(error) or repr(error), what=what)
+                is_wrong = isinstance(error, WeComMisconfigured)  # until somebody mends it
+                say = log.error if is_wrong else log.warning
+                say("message waits", why=str(error) or repr(error), what=what)
                 await self._sleep(max(pause_s, getattr(error, "retry_after_s", 0.0)))
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import structlog
 
 from adapters.wecom.errcodes import WINDOW_S, Remedy, remedy_of
 
@@ -23,13 +22,10 @@ RENEW_BEFORE_S = 300
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
 MOST_ERRCODES = 100  # counted apart; whatever answers in WeCom's place must not fill the figures
-# WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
-SHORTEST_SECRET = 8
-
 # More calls at once than this wait for each other; WeCom refuses too many (45033).
 AT_ONCE = 50
-
-log = structlog.get_logger()
+# WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
+SHORTEST_SECRET = 8
 
 
 class WeComError(Exception):
@@ -299,11 +295,11 @@ class WeComClient:
             self._count("none")
             raise self._away(f"{path}: {type(error).__name__}") from None
         answer = _json_object(text)
-        if status != 200 or answer is None:
+        code = 0 if answer is None else answer.get("errcode", 0)
+        if status != 200 or answer is None or type(code) is not int:
             self._count("none")
             raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
-        code = answer.get("errcode", 0)
-        self._count(str(code) if type(code) is int else "none")
+        self._count(str(code))
         self.date = date
         return answer
 
@@ -329,17 +325,12 @@ class WeComClient:
                 self.problem = detail
                 raise WeComAway(detail, WINDOW_S if remedy is Remedy.WINDOW else 0.0)
             case Remedy.MEND | Remedy.MEND_KIND:
-                self._stop(remedy, detail)
+                self.problem = detail
+                if remedy is Remedy.MEND:
+                    self._paused_until = self._monotonic() + self._pause_s
                 raise WeComMisconfigured(code, detail)
             case _:
                 raise WeComRefused(code, detail)
-
-    def _stop(self, remedy: Remedy, detail: str) -> None:
-        """Loudly: nothing more will be tried for a while, and somebody has to mend it."""
-        self.problem = detail
-        log.error("WeCom refuses this configuration; run `fta-approval doctor`", why=detail)
-        if remedy is Remedy.MEND:
-            self._paused_until = self._monotonic() + self._pause_s
 
     def _without_secrets(self, errmsg: str) -> str:
         """What answers in WeCom's place, such as a proxy, might quote what was asked."""
