@@ -12,7 +12,7 @@ from tests.service import Clock, Service
 from tests.visitor import Visitor
 from web import keys
 
-TAP = [
+TAP: list[Field] = [
     ("EventKey", "approve/12345_2"),
     ("TaskId", task_id("12345_2", "zhangsan")),
     ("CardType", "button_interaction"),

@@ -38,6 +38,8 @@ class Letter:
     """The text goes out as well."""
     changes: str | None = None
     """The response code of the card that this one takes the place of."""
+    already: bool = False
+    """The card shows it: another change was before this one."""
     problem: str | None = None
     """Nothing can be sent, for this reason."""
 
@@ -163,6 +165,8 @@ class Letters:
         """The card's end; where no code would change it any more, a line instead."""
         now, told = self._clock(), approval.notifications
         code = told.code_for(userid, now)
+        if code is None and told.is_card_changed(userid):
+            return Letter(already=True)
         is_told = told.was_asked_by_text(userid) or approval.has_answer(userid)
         if code is None and is_told:
             return Letter(problem="no response code is left that would change the card")

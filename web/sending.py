@@ -61,6 +61,8 @@ class Post:
         """
         if letter.problem is not None:
             return {"problem": letter.problem}
+        if letter.already:
+            return {"way": Way.CARD}
         try:
             return await self._deliver(letter)
         except Unreachable as error:
