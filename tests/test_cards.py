@@ -1,11 +1,14 @@
 """Cards: what they show, what a tap decides, what they become, and what happens without them."""
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapters.simulator.callbacks import Field
 from adapters.simulator.inbox import Delivered
 from adapters.simulator.refusals import ApiError
 from adapters.simulator.rules import read_card
@@ -15,9 +18,10 @@ from adapters.wecom.messages import Clockface
 from domain.decision import Channel, Risk, Verdict
 from tests.conftest import StartService
 from tests.scenario import APPROVE, NOON, ask, given, says
-from tests.service import Clock, Service
+from tests.service import WITHIN_S, Clock, Service
 from tests.timing import SimulatedTime
 from tests.visitor import Visitor
+from web import keys
 
 SHANGHAI = Clockface(ZoneInfo("Asia/Shanghai"))
 PAGE = "https://fta.example.com/o/bk/wechat/a/1/"
@@ -84,24 +88,28 @@ def test_a_long_message_is_cut_and_the_card_says_so() -> None:
     assert len(cut) == 160
 
 
-def test_a_card_has_a_name_for_each_approval_and_member() -> None:
-    names = {
-        cards.task_id(reply_id, userid)
-        for reply_id in ("1_1", "1_1.2", "11_1", "a:b", "A:b")
-        for userid in ("zhangsan", "lisi")
-    }
-    assert len(names) == 10
-    assert cards.task_id("1_1", "ZhangSan") == cards.task_id("1_1", "zhangsan")
+def test_a_card_has_a_name_for_each_request_and_member() -> None:
+    requests: list[dict[str, Any]] = [
+        {},
+        {"run": 2},
+        {"obj_id": "1_1"},
+        {"message": "another"},
+        {"action_digest": "sha256:00"},
+        {"at": NOON + timedelta(milliseconds=1)},
+    ]
+    approvals = [given(ask(**request)).unit.approvals()[0] for request in requests]
+    names = {a.card_name(userid) for a in approvals for userid in ("zhangsan", "lisi")}
+    assert len(names) == 12
+    assert approvals[0].card_name("ZhangSan") == approvals[0].card_name("zhangsan")
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 @pytest.mark.parametrize("reply_id", ["1_1", "12345_2.17", "a:b-C_9", "x" * 64 + ".9999999999"])
 def test_a_tap_says_what_and_which(verdict: Verdict, reply_id: str) -> None:
-    task = cards.task_id(reply_id, "zhangsan")
-    assert cards.read_tap(f"{verdict}/{reply_id}", task, "ZhangSan") == (verdict, reply_id)
-    assert cards.read_tap(f"{verdict}/{reply_id}", task, "lisi") is None
-    assert cards.read_tap(f"{verdict}/{reply_id}0", task, "zhangsan") is None
-    assert cards.read_tap(f"{verdict}s/{reply_id}", task, "zhangsan") is None
+    assert cards.read_tap(f"{verdict}/{reply_id}") == (verdict, reply_id)
+    assert cards.read_tap(f"{verdict}s/{reply_id}") is None
+    assert cards.read_tap(f"{verdict}/{reply_id}/") is None
+    assert cards.read_tap(f" {verdict}/{reply_id}") is None
 
 
 def test_what_a_card_becomes_names_who_when_how_and_why() -> None:
@@ -152,7 +160,9 @@ async def test_approvers_are_asked_by_card_each_by_one_of_their_own(by_card: Ser
     approval = await asked(by_card)
     for userid in ("zhangsan", "lisi"):
         (message,) = by_card.wecom.inbox(userid)
-        assert message.content["task_id"] == cards.task_id("12345_2", userid)
+        stored = await by_card.app[keys.READING].approval("12345_2")
+        assert stored is not None
+        assert message.content["task_id"] == stored.card_name(userid)
     notified = [
         event["data"]
         for event in await by_card.events(approval["approval_id"])
@@ -254,12 +264,14 @@ async def test_two_taps_at_once_are_one_decision(by_card: Service) -> None:
 
 async def test_a_tap_by_somebody_who_may_not_decide_is_refused(by_card: Service) -> None:
     approval = await asked(by_card, approvers=["lisi"])
-    event = [
+    stored = await by_card.app[keys.READING].approval("12345_2")
+    assert stored is not None
+    event: list[Field] = [
         ("EventKey", "approve/12345_2"),
-        ("TaskId", cards.task_id("12345_2", "wangwu")),
+        ("TaskId", stored.card_name("wangwu")),
         ("ResponseCode", "a-code"),
     ]
-    await by_card.wecom.send_event("wangwu", "template_card_event", list(event))
+    await by_card.wecom.send_event("wangwu", "template_card_event", event)
     await by_card.quiet()
     assert texts(by_card, "wangwu") == [f"{FAILURE}您不是 12345_2 的审批人，本次回复未生效"]
     assert (await by_card.look(approval["approval_id"]))["status"] == "pending"
@@ -438,3 +450,57 @@ async def test_a_page_says_what_was_sent_as_what(by_card: Service) -> None:
     page = await Visitor(by_card).log_in("zhangsan", f"/wechat/a/{approval['approval_id']}/")
     for words in ("已发送给 zhangsan（卡片）", "lisi 通过卡片同意", "已更新卡片 zhangsan"):
         assert words in page.text
+
+
+def forget_everything(folder: Path) -> None:
+    for file in folder.glob("fta-approval.db*"):
+        file.unlink()
+
+
+async def test_the_card_of_an_earlier_life_decides_nothing_in_this_one(
+    by_card: Service, start: StartService, tmp_path: Path
+) -> None:
+    """A store was put back, and the engine asks something else under the same id."""
+    await asked(by_card, message="清理日志")
+    old = card_of(by_card, "zhangsan")
+    await by_card.stop()
+    forget_everything(tmp_path)
+    by_card.clock.advance(seconds=1)
+    service = await start(message_style="card", super_approvers="")
+    approval = await asked(service, message="格式化磁盘")
+    assert old.task_id is not None
+    await service.wecom.tap("zhangsan", old.task_id, "approve/12345_2")
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
+    await service.quiet()
+    assert texts(service, "zhangsan") == [
+        f"{FAILURE}这张卡片不是当前的 12345_2，本次操作未生效，请在待办中查看后再审批"
+    ]
+    await tap(service, "zhangsan", "reject")
+    await service.quiet()
+    assert (await service.look(approval["approval_id"]))["status"] == "rejected"
+    assert old.button_caption is None  # it shows another request
+
+
+async def test_what_went_out_before_the_end_is_told_of_it(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    """The card is out, its text is not, and then the approval ends."""
+    service = await start(message_style="both", super_approvers="")
+    taken = wecom.send
+
+    def no_texts(payload: Any, token_agent_id: int) -> Any:
+        if payload["msgtype"] == "text":
+            raise ApiError(-1)
+        return taken(payload, token_agent_id)
+
+    wecom.send = no_texts  # type: ignore[method-assign]  # a WeCom of our own
+    approval = await service.ask(approvers=["zhangsan"])
+    await sleep.settle(service)
+    path = f"/approvals/{approval['approval_id']}/cancel"
+    await service.api("POST", path, json={"reason": "告警已恢复"})
+    await sleep.pass_(service, seconds=5)
+    async with asyncio.timeout(WITHIN_S):
+        while (caption := card_of(service, "zhangsan").button_caption) is None:
+            await asyncio.sleep(0.01)
+    assert caption == "已撤销 fta 20:00"
+    assert texts(service, "zhangsan") == []

@@ -5,16 +5,16 @@ import json
 import pytest
 
 from adapters.simulator.callbacks import Field
-from adapters.wecom.cards import task_id
 from adapters.wecom.events import MEANINGS, Meaning
 from tests.conftest import StartService
 from tests.service import Clock, Service
 from tests.visitor import Visitor
 from web import keys
 
+THE_CARD = "the card that asks zhangsan about 12345_2"
 TAP: list[Field] = [
     ("EventKey", "approve/12345_2"),
-    ("TaskId", task_id("12345_2", "zhangsan")),
+    ("TaskId", THE_CARD),
     ("CardType", "button_interaction"),
     ("ResponseCode", "a-code"),
 ]
@@ -81,6 +81,14 @@ TABLE: dict[tuple[str, str], tuple[list[Field], Outcome]] = {
 }
 
 
+async def true(service: Service, fields: list[Field]) -> list[Field]:
+    """With the card's real name."""
+    approval = await service.app[keys.READING].approval("12345_2")
+    assert approval is not None
+    card = approval.card_name("zhangsan")
+    return [(name, card if value == THE_CARD else value) for name, value in fields]
+
+
 def test_every_kind_that_has_a_meaning_stands_in_the_table() -> None:
     assert {name.lower() for name, _ in TABLE} - {"an_event_of_next_year"} == set(MEANINGS)
     assert set(MEANINGS.values()) == set(Meaning)
@@ -95,7 +103,7 @@ async def test_every_kind_of_event_has_a_considered_answer(
     before = await service.quiet()
     told_before = len(service.wecom.inbox("zhangsan"))
     fields, (status, stored, told, problem) = TABLE[event, by]
-    delivery = await service.wecom.send_event(by, event, fields)
+    delivery = await service.wecom.send_event(by, event, await true(service, fields))
     assert (delivery.status, delivery.attempts[0].body, len(delivery.attempts)) == (200, "", 1)
     await service.quiet()
     kinds = [event.topic for event in service.app[keys.RUNNER].source.read_after(before, 100)]
@@ -217,32 +225,66 @@ async def test_that_only_texts_count_is_said_once_a_day(service: Service, clock:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"EventKey": "approve/12345_2.2"},
-        {"EventKey": "approve/12345_3"},
         {"EventKey": "approve"},
         {"EventKey": "approve/"},
         {"EventKey": "TY 12345_2"},
         {"EventKey": ""},
-        {"TaskId": task_id("12345_2", "lisi")},
-        {"TaskId": task_id("12345_2.2", "zhangsan")},
-        {"TaskId": ""},
     ],
     ids=str,
 )
-async def test_a_tap_whose_button_and_card_do_not_agree_decides_nothing(
+async def test_a_tap_on_no_button_of_ours_decides_nothing(
     service: Service, changed: dict[str, str]
 ) -> None:
-    approvals = [await service.ask(), await service.ask(run=2), await service.ask("12345_3")]
+    approval = await service.ask()
     await service.quiet()
-    fields: list[Field] = [(name, changed.get(name, str(value))) for name, value in TAP]
-    statuses = [(await service.look(a["approval_id"]))["status"] for a in approvals]
+    fields = [(n, changed.get(n, v)) for n, v in await true(service, TAP)]
     await service.wecom.send_event("zhangsan", "template_card_event", fields)
     (kept,) = await service.kept_of("zhangsan")
     assert (kept.refusal, kept.channel) == ("unreadable", "wecom-card")
-    assert [(await service.look(a["approval_id"]))["status"] for a in approvals] == statuses
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
     await service.quiet()
     (told,) = await service.answers("zhangsan", 1)
     assert "未能理解" in told
+
+
+@pytest.mark.parametrize("card", ["lisi's", "the next run's", "another node's", "none"])
+async def test_a_tap_whose_button_and_card_do_not_agree_decides_nothing(
+    service: Service, card: str
+) -> None:
+    asked = [await service.ask(), await service.ask("12345_3")]
+    await service.quiet()
+    reading = service.app[keys.READING]
+    one, other = await reading.approval("12345_2"), await reading.approval("12345_3")
+    assert one is not None and other is not None
+    task = {
+        "lisi's": one.card_name("lisi"),
+        "the next run's": one.card_name("zhangsan")[:-1] + "x",
+        "another node's": other.card_name("zhangsan"),
+        "none": "",
+    }[card]
+    fields: list[Field] = [(n, task if v == THE_CARD else v) for n, v in TAP]
+    await service.wecom.send_event("zhangsan", "template_card_event", fields)
+    for approval in asked:
+        assert (await service.look(approval["approval_id"]))["status"] == "pending"
+    (reply,) = [
+        event
+        for event in await service.events(asked[0]["approval_id"])
+        if event["type"] == "approval.replied"
+    ]
+    assert reply["data"]["refusal"] == "another-card"
+    (told,) = await service.answers("zhangsan", 1)
+    assert "这张卡片不是当前的 12345_2" in told
+
+
+async def test_a_tap_on_a_button_of_an_unknown_approval_is_kept(service: Service) -> None:
+    """`ab_1` is not `AB_1`: nobody mistypes a button."""
+    approval = await service.ask("ab_1")
+    await service.quiet()
+    fields: list[Field] = [("EventKey", "approve/AB_1"), ("TaskId", "t"), ("ResponseCode", "c")]
+    await service.wecom.send_event("zhangsan", "template_card_event", fields)
+    (kept,) = await service.kept_of("zhangsan")
+    assert (kept.refusal, kept.reply_id) == ("unknown-approval", "AB_1")
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
 
 
 async def test_a_tap_that_was_long_on_its_way_decides_nothing(
@@ -265,13 +307,13 @@ async def _post_late(service: Service, clock: Clock) -> None:
     sent_at = clock.now
     service.wecom._caller._clock = lambda: sent_at
     clock.advance(hours=1, seconds=1)
-    await service.wecom.send_event("zhangsan", "template_card_event", list(TAP))
+    await service.wecom.send_event("zhangsan", "template_card_event", await true(service, TAP))
 
 
 async def test_the_same_tap_delivered_again_counts_once(service: Service) -> None:
     approval = await service.ask()
     await service.quiet()
-    await service.wecom.send_event("zhangsan", "template_card_event", list(TAP))
+    await service.wecom.send_event("zhangsan", "template_card_event", await true(service, TAP))
     await service.wecom.repeat_last()
     await service.quiet()
     kinds = [event["type"] for event in await service.events(approval["approval_id"])]
@@ -287,5 +329,5 @@ async def test_events_count_for_the_60_a_minute_too(service: Service) -> None:
 
 async def test_response_codes_are_nobodys_business(service: Service) -> None:
     approval = await service.ask()
-    await service.wecom.send_event("zhangsan", "template_card_event", list(TAP))
+    await service.wecom.send_event("zhangsan", "template_card_event", await true(service, TAP))
     assert "a-code" not in json.dumps(await service.events(approval["approval_id"]))

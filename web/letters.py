@@ -106,8 +106,9 @@ class Letters:
         if open_ and not waiting.count:  # asked as a super approver, and none any more
             waiting = Waiting(len(open_), min(open_.values(), key=lambda a: a.expires_at))
         now = self._clock()
+        alarms = sum(kind_of(row["notice"]) is Kind.ALARM for row, _ in still)
         text = notices.digest(
-            waiting, list(ended.values()), self._clockface, now, self._addresses.todo
+            waiting, list(ended.values()), alarms, self._clockface, now, self._addresses.todo
         )
         return Digest(text=text, rows=[row for row, _ in still])
 
