@@ -316,7 +316,7 @@ class Approval(Aggregate):
         asked = self.requested
         parts = (same_person(userid), asked.timestamp.isoformat(), asked.message)
         proof = hashlib.sha256("\0".join([*parts, asked.action_digest or ""]).encode())
-        return f"{self.approval_id}-{proof.hexdigest()[:24]}"
+        return f"{identity.approval_id(self.id)}-{proof.hexdigest()[:24]}"
 
     def has_answer(self, userid: str) -> bool:
         """Whether the member ended it in the chat, and so was told there what came of it."""

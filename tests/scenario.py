@@ -7,8 +7,8 @@ events carry the state.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -38,6 +38,15 @@ def after(**duration: float) -> datetime:
     return NOON + timedelta(**duration)
 
 
+def with_its_card(command: Any, approval_of: Callable[[str], Approval | None]) -> Any:
+    """A tap is on the very card that asks its member, unless a test says which one it was."""
+    is_tap = isinstance(command, Reply) and command.channel is Channel.CARD
+    if not is_tap or command.card is not None or command.reply_id is None:
+        return command
+    approval = approval_of(command.reply_id)
+    return command if approval is None else replace(command, card=approval.card_name(command.by))
+
+
 # The unit of work.
 
 
@@ -55,6 +64,9 @@ class MemoryUnit:
     def carry_out(self, command: Any) -> Any:
         """Run one command and store what it triggered, also when it is refused."""
         self.aggregates = {}
+        command = with_its_card(
+            command, lambda name: self.replayed(Approval, approval_stream(name))
+        )
         try:
             return HANDLERS[type(command)](command, self)
         finally:

@@ -28,7 +28,7 @@ from domain.identity import approval_stream
 from projections.directory import Directory
 from projections.projection import Projection
 from projections.runner import ALL, ProjectionRunner
-from tests.scenario import NODE, NOON
+from tests.scenario import NODE, NOON, with_its_card
 
 SOON_S = 10.0
 """Long enough for anything that comes at all."""
@@ -86,6 +86,7 @@ class House:
         for command in commands:
             unit = UnitOfWork(self.store, self.super_approvers, self.directory)
             unit.begin(command.at)
+            command = with_its_card(command, unit.approval)
             try:
                 answer = HANDLERS[type(command)](command, unit)
             except Refusal as refusal:
