@@ -388,7 +388,7 @@ class Approval(Aggregate):
     def _replied(self, event: Replied) -> None:
         # A reply changes nothing of the approval; what it decided is an event of its own.
         if event.response_code is not None:
-            self.notifications.give_code(event.by, event.response_code, event.timestamp)
+            self.notifications.tapped(event.by, event.response_code, event.timestamp)
 
     @applies(Approved)
     def _approved(self, event: Approved) -> None:

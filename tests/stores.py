@@ -22,6 +22,7 @@ from adapters.store.read_models import ReadModelDatabase
 from adapters.store.unit import UnitOfWork
 from adapters.store.writer import Writer
 from domain.aggregate import Event
+from domain.approval import Approval
 from domain.errors import Refusal
 from domain.handling import HANDLERS
 from domain.identity import approval_stream
@@ -208,6 +209,10 @@ class Busy:
 
 async def in_one_batch(writer: Writer, *commands: Any) -> list[Any]:
     """Have commands carried out in one transaction; their answers and refusals."""
+
+    def approval(reply_id: str) -> Approval | None:
+        return writer.store.load(Approval, approval_stream(reply_id))
+
     async with Busy(writer) as busy:
-        await busy.give(*commands)
+        await busy.give(*(with_its_card(command, approval) for command in commands))
     return await busy.outcomes()
