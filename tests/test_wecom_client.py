@@ -111,30 +111,7 @@ async def test_a_member_without_a_licence_is_unreachable(new_client: NewClient) 
         await running.stop()
 
 
-# Errors by class.
-
-
-@pytest.mark.parametrize(
-    ("errcode", "error"),
-    [
-        *((code, WeComAway) for code in (-1, 6000, 45009, 45033)),
-        *(
-            (code, WeComMisconfigured)
-            for code in (40001, 40013, 40056, 43012, 48002, 50001, 50003, 60020, 301002)
-        ),
-        *((code, Unreachable) for code in (40003, 46004, 60011, 60111, 81013)),
-        *((code, WeComRefused) for code in (40008, 40058, 44004, 45002, 82001, 85002, 999999)),
-    ],
-)
-async def test_each_error_of_a_send_has_its_class(
-    client: WeComClient, wecom: SimulatedWeCom, errcode: int, error: type[WeComError]
-) -> None:
-    wecom.script("message/send", errcode)
-    with pytest.raises(error) as raised:
-        await client.send_text("zhangsan", "请审核", once=True)
-    assert type(raised.value) is error
-    assert str(errcode) in str(raised.value)
-    assert calls(wecom, "message/send") == 1
+# Errors; each code apart stands in test_errcodes.py.
 
 
 async def test_the_address_that_wecom_saw_is_told(
@@ -336,16 +313,6 @@ async def test_fifty_sends_that_wait_for_a_token_share_its_failure(
     wecom.knobs.outage = "none"
     await client.send_text("zhangsan", "请审核", once=True)
     assert texts(wecom) == ["请审核"]
-
-
-async def test_a_token_that_is_refused_again_and_again_is_no_loop(
-    client: WeComClient, wecom: SimulatedWeCom
-) -> None:
-    wecom.script("message/send", *[40014] * 10)
-    with pytest.raises(WeComAway, match="40014"):
-        await client.send_text("zhangsan", "请审核", once=True)
-    assert calls(wecom, "message/send") == 2
-    assert calls(wecom, "gettoken") == 2
 
 
 # An error in the configuration.
