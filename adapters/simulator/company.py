@@ -62,7 +62,9 @@ class Company:
         self.logins = Logins()
         self.changes = Changes()
         self.calls: deque[Call] = deque(maxlen=10_000)
-        self._scripted: dict[str, list[int]] = defaultdict(list)
+        self.under_way = 0
+        """How many calls have arrived and are not dealt with yet."""
+        self._scripted: dict[str, list[int | None]] = defaultdict(list)
         self._session: aiohttp.ClientSession | None = None
         self.trust = trust
         self._caller = self._new_caller()
@@ -105,8 +107,11 @@ class Company:
     def expire_tokens(self) -> None:
         self.tokens.expire()
 
-    def script(self, path: str, *errcodes: int) -> None:
-        """The next calls of this path, such as `message/send`, fail with these codes in turn."""
+    def script(self, path: str, *errcodes: int | None) -> None:
+        """
+        The next calls of this path, such as `message/send`, fail with these codes in turn; None
+        lets one work.
+        """
         self._scripted[path.strip("/")] += errcodes
 
     def scripted(self, path: str) -> int | None:
