@@ -313,6 +313,8 @@ async def test_a_card_whose_text_beside_it_came_too_late_is_told_of_the_end(
     assert live(wecom, "wangwu") == ["1_1"]
     await cancel(day, "1_1")
     await day.comes_back()
+    await until(lambda: not live(wecom, "wangwu"))
+    await day.service.quiet()
     assert [message.kind for message in wecom.inbox("wangwu")] == ["template_card"]
     assert (live(wecom, "wangwu"), ends(wecom, "wangwu")) == ([], ["1_1"])
 
