@@ -22,6 +22,7 @@ from adapters.simulator.wecom import SimulatedWeCom
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.events import MEANINGS, NOT_TEXTS
 from adapters.wecom.inbound import Event, OtherMessage, TextMessage, parse
+from tests import confidential
 from tests.service import Service
 
 FILE = json.loads((Path(__file__).parent / "wecom-vectors.json").read_text("utf-8"))
@@ -116,6 +117,7 @@ def of_corp(wechatpy: Wechatpy, wecom: SimulatedWeCom) -> Any:
 
 def sealed_by(theirs: Any, service: Service, inner: str) -> tuple[dict[str, str], str, str]:
     """Query, and body both as wechatpy writes it and as WeCom does."""
+    confidential.note("decrypted message", inner)
     timestamp = str(int(service.clock().timestamp()))
     whole = theirs.encrypt_message(inner, NONCE, timestamp)
     read = fromstring(whole)

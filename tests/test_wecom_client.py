@@ -23,6 +23,7 @@ from adapters.wecom.client import (
     WeComMisconfigured,
     WeComRefused,
 )
+from tests import confidential
 from tests.service import Clock
 
 SECRET = "simulated-application-secret"
@@ -49,7 +50,7 @@ def new_client(
         **more: Any,
     ) -> WeComClient:
         own: str = wecom.url  # type: ignore[attr-defined]  # set by the fixture
-        account = WeComAccount(corp_id, agent_id, secret)
+        account = WeComAccount(corp_id, agent_id, confidential.note("application secret", secret))
         return WeComClient(session, url or own, account, clock.monotonic, **more)
 
     return new
@@ -425,7 +426,7 @@ async def test_no_error_and_no_log_holds_a_secret_or_a_token(
             clock.advance(minutes=5)
         told += await _every_failure(new_client(secret="wrong-but-still-a-secret"))
         told += await _every_failure(new_client("http://127.0.0.1:1"))
-    given = list(wecom.tokens._issued)  # what must not be found, wherever it is kept
+    given = list(wecom.tokens.given)
     assert len(told) > 15
     assert given
     for text in (*told, caplog.text, str(logs), repr(client._account), repr(client._token)):

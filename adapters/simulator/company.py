@@ -3,6 +3,7 @@
 import dataclasses
 import ssl
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,6 +75,24 @@ class Company:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """
+        Kind and text of what it has given out or been told, and no log may hold: for who searches.
+        """
+        for secret in self.tokens.agents:
+            yield "application secret", secret
+        yield "Token of the callback", self.settings.token
+        yield "EncodingAESKey", self.settings.encoding_aes_key
+        for token in self.tokens.given:
+            yield "access token", token
+        for code, login in self.logins.given.items():
+            yield "login code", code
+            yield "login state", login.state
+        for code in self.cards.codes:
+            yield "response code", code
+        for words in self.inboxes.words():
+            yield "words of a member", words
 
     # The administrator's console.
 
