@@ -19,6 +19,7 @@ from tests.service import Service
 from tests.test_sending import SUCCESS, Pauses, until
 from tests.visitor import APPROVE, REJECT, Visitor
 from web import keys
+from web.pace import Limits
 
 OUTAGES: tuple[Outage, ...] = ("refuse", "http-500", "html", "busy", "slow", "lost-answer")
 # Of these the service hears nothing, and yet the member has what was sent.
@@ -329,6 +330,27 @@ async def test_an_answer_whose_arrival_is_not_heard_of_does_not_come_a_hundred_t
     await day.comes_back()
     # The first one, and then no more than WeCom lets through: one in half an hour.
     assert len(wecom.inbox("zhangsan")) == 1 + 60 // 30
+
+
+async def test_a_digest_whose_arrival_is_not_heard_of_does_not_come_a_hundred_times(
+    new_day: NewDay, wecom: SimulatedWeCom
+) -> None:
+    day = await new_day("text")
+    day.service.app[keys.PACE].limits = Limits()
+    for number in range(6):
+        await day.ask(f"{number}_1", approvers=["wangwu"])
+    await day.sleep.begun(1)  # three have been sent, the others are to be gathered
+    await day.goes_out("lost-answer")
+    day.service.clock.advance(seconds=30)
+    for _ in range(10):
+        day.sleep.over()
+        await day.sleep.begun(1)
+    day.wecom.knobs.outage = "none"
+    day.sleep.over()
+    await day.service.quiet()
+    gathered = [m.text for m in wecom.inbox("wangwu") if "项待审批" in m.text]
+    assert len(gathered) == 2
+    assert (await day.states("5_1"))["wangwu"] == "sent"
 
 
 async def test_two_questions_during_an_outage_have_two_answers(

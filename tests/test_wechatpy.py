@@ -319,6 +319,17 @@ def test_wechatpy_reads_every_vector_as_we_do(wechatpy: Wechatpy, vector: dict[s
     both_read_the_same(wechatpy, vector["expected_plaintext"].encode())
 
 
+def test_wechatpy_reads_a_tap_on_an_old_card_as_we_do(wechatpy: Wechatpy) -> None:
+    """WeCom spells its AgentId otherwise than that of every other event."""
+    inner = (
+        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[lisi]]>"
+        "</FromUserName><CreateTime>1700000000</CreateTime><MsgType><![CDATA[event]]></MsgType>"
+        "<Event><![CDATA[taskcard_click]]></Event><EventKey><![CDATA[approve]]></EventKey>"
+        "<TaskId><![CDATA[approve_100_2]]></TaskId><AgentId>1000002</AgentId></xml>"
+    )
+    both_read_the_same(wechatpy, inner.encode())
+
+
 def both_read_the_same(wechatpy: Wechatpy, inner: bytes) -> None:
     ours, theirs = parse(inner), wechatpy.parse_message(inner.decode())
     raw = {name: value or "" for name, value in theirs._data.items()}
