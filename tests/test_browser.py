@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from adapters.simulator import login_pages
 from adapters.simulator.engine import EngineSettings
 from adapters.simulator.run import start_engine
+from tests import confidential
 from tests.service import TOKEN, WITHIN_S, Clock, Service
 from tests.visitor import IN_WECOM, OUTSIDE
 
@@ -78,6 +80,11 @@ class Seen:
         try:
             yield await context.new_page()
         finally:
+            for cookie in await context.cookies():
+                if (
+                    cookie["name"] != login_pages.PHONE
+                ):  # the simulated WeCom's own: who holds the phone
+                    confidential.note("cookie", cookie["value"])
             await context.close()
 
     def _watch(self, context: BrowserContext) -> None:
