@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator.corp import CorpSettings
+from adapters.simulator.knobs import Knobs
 from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from tests.service import Clock, Service, Sleep, start_service
@@ -38,7 +39,8 @@ def clock() -> Iterator[Clock]:
 @pytest.fixture
 async def wecom(clock: Clock) -> AsyncIterator[SimulatedWeCom]:
     """The simulated WeCom; its `url` is where it answers."""
-    simulated = SimulatedWeCom(CorpSettings(), clock=clock)
+    # Saving the address is no test of speed here: this machine may be busy with others.
+    simulated = SimulatedWeCom(CorpSettings(), clock=clock, knobs=Knobs(verify_timeout_s=30))
     running = await start_simulator(simulated)
     simulated.url = running.url  # type: ignore[attr-defined]  # for start_service
     yield simulated
