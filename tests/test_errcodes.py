@@ -154,11 +154,11 @@ async def test_what_the_client_raises_and_what_it_does_next(
         assert texts(wecom, "zhangsan") == []
     assert getattr(error, "retry_after_s", 0.0) == follows.retry_after_s
     assert calls(wecom, "gettoken") == follows.tokens
-    await _the_next_call(client, wecom, clock, follows)
+    await _the_next_call(client, wecom, clock, code, follows)
 
 
 async def _the_next_call(
-    client: WeComClient, wecom: SimulatedWeCom, clock: Clock, follows: Follows
+    client: WeComClient, wecom: SimulatedWeCom, clock: Clock, code: int, follows: Follows
 ) -> None:
     before = len(wecom.calls)
     if follows.pauses:
@@ -170,7 +170,10 @@ async def _the_next_call(
         clock.advance(seconds=0.2)
     if follows.retry_after_s:
         clock.advance(seconds=follows.retry_after_s - 0.1)
-        assert type(await send(client, "第二条")) is WeComAway
+        second = await send(client, "第二条")
+        assert type(second) is WeComAway
+        assert str(second).startswith(f"errcode {code}: ")
+        assert round(second.retry_after_s, 3) == 0.1
         assert len(wecom.calls) == before
         clock.advance(seconds=0.2)
     assert await send(client, "第二条") is None

@@ -121,7 +121,7 @@ class WeComClient:
         self._fetches = 0
         self._fetch_failed: str | None = None
         self._paused_until = 0.0
-        self._limited_until: dict[str, float] = {}
+        self._limits: dict[str, tuple[float, str]] = {}
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
         self.calls: Counter[str] = Counter()
@@ -284,9 +284,9 @@ class WeComClient:
             WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON; or nothing
                 was asked, because the limit of this call is still reached.
         """
-        limited_s = self._limited_until.get(path, 0.0) - self._monotonic()
-        if limited_s > 0:
-            raise WeComAway(f"{path}: WeCom's limit is reached", limited_s)
+        until, why = self._limits.get(path, (0.0, ""))
+        if self._monotonic() < until:
+            raise WeComAway(why, until - self._monotonic())
         try:
             async with (
                 self._places,
@@ -341,7 +341,7 @@ class WeComClient:
                 raise WeComAway(detail)
             case Remedy.WINDOW:
                 self.problem = detail
-                self._limited_until[path] = self._monotonic() + WINDOW_S
+                self._limits[path] = (self._monotonic() + WINDOW_S, detail)
                 raise WeComAway(detail, WINDOW_S)
             case Remedy.MEND | Remedy.MEND_KIND:
                 self.problem = detail
