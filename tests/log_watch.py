@@ -100,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.stash.get(LOG, None)
     if path is None:
         return
-    found = [*leaks(_lines([path, *confidential.logs]), confidential.known)]
+    found = [*leaks(_every_line(path), confidential.known)]
     session.config.stash[FOUND] = found
     if found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -139,6 +139,11 @@ def _by_beginning(known: Mapping[str, str]) -> Mapping[str, list[tuple[str, str]
             if len(text) >= SHORTEST:
                 by_beginning[text[:SHORTEST]].append((text, kind))
     return by_beginning
+
+
+def _every_line(log_of_the_run: Path) -> Iterator[tuple[str, str]]:
+    yield from _lines([log_of_the_run, *confidential.logs])
+    yield from confidential.said
 
 
 def _lines(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
