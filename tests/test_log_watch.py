@@ -47,7 +47,8 @@ def test_it(tmp_path: Path) -> None:
 LOGS_NOTHING = """
 async def test_it() -> None:
     wecom = SimulatedWeCom()
-    await wecom.send_text("zhangsan", "BH 12345_2 因为磁盘没满")
+    for words in ("BH 12345_2 因为磁盘没满", "12345_2", "TY"):
+        await wecom.send_text("zhangsan", words)
     structlog.get_logger().warning("reply not kept", member="zhangsan", reply_id="12345_2")
 """
 HEAD = """
