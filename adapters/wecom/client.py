@@ -48,14 +48,13 @@ class WeComAway(WeComError):
 class WeComMisconfigured(WeComError):
     """Trying again is useless, and dangerous, until an administrator mends something."""
 
-    def __init__(self, errcode: int, detail: str) -> None:
+    def __init__(
+        self, errcode: int, detail: str, *, is_about_one_kind_of_call: bool = False
+    ) -> None:
         self.errcode = errcode
-        super().__init__(detail)
-
-    @property
-    def is_about_one_kind_of_call(self) -> bool:
+        self.is_about_one_kind_of_call = is_about_one_kind_of_call
         """Whether other calls, such as sending a text instead of a card, may well succeed."""
-        return remedy_of(self.errcode) is Remedy.MEND_KIND
+        super().__init__(detail)
 
 
 class WeComRefused(WeComError):
@@ -347,7 +346,9 @@ class WeComClient:
                 self.problem = detail
                 if remedy is Remedy.MEND:
                     self._paused_until = self._monotonic() + self._pause_s
-                raise WeComMisconfigured(code, detail)
+                raise WeComMisconfigured(
+                    code, detail, is_about_one_kind_of_call=remedy is Remedy.MEND_KIND
+                )
             case _:
                 raise WeComRefused(code, detail)
 
