@@ -95,8 +95,7 @@ def secrets_of_companies(companies: list[Company]) -> Iterator[None]:
     yield
     for company in companies:
         for kind, secret in company.secrets():
-            if not (kind == WORDS and ONE_WORD.fullmatch(secret.strip())):
-                confidential.note(kind, secret)
+            confidential.note(kind, secret)
     companies.clear()
 
 
@@ -129,7 +128,7 @@ def leaks(lines: Iterable[tuple[str, str]], known: Mapping[str, str]) -> Iterato
         for place in range(len(line) - SHORTEST + 1):
             for secret, kind in by_beginning.get(line[place : place + SHORTEST], ()):
                 if line.startswith(secret, place):
-                    kinds.add(kind)
+                    kinds.add(f"{kind} ({secret[:SHORTEST]}…)")
         if kinds:
             yield f"{', '.join(sorted(kinds))} in {log}: {line[:300]}"
 
@@ -140,7 +139,8 @@ def _by_beginning(known: Mapping[str, str]) -> Mapping[str, list[tuple[str, str]
     for secret, kind in known.items():
         # Words of several lines are logged line by line, and what is in an address is quoted.
         for text in {secret, quote(secret, safe=""), *secret.splitlines()}:
-            if len(text) >= SHORTEST:
+            is_name = kind == WORDS and ONE_WORD.fullmatch(text.strip())
+            if len(text) >= SHORTEST and not is_name:
                 by_beginning[text[:SHORTEST]].append((text, kind))
     return by_beginning
 
