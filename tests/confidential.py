@@ -14,6 +14,8 @@ known: dict[str, str] = {}
 """Kind of each secret, by the secret."""
 logs: list[Path] = []
 """Of processes that tests start."""
+said: list[tuple[str, str]] = []
+"""What commands wrote to stderr, where a test reads it: which command, and each line."""
 
 
 def note(kind: str, secret: str) -> str:
@@ -21,6 +23,12 @@ def note(kind: str, secret: str) -> str:
     if secret not in PUBLIC:
         known[secret] = kind
     return secret
+
+
+def note_said(command: str, stderr: str) -> str:
+    """Search that too."""
+    said.extend((f"stderr of {command}", line) for line in stderr.splitlines())
+    return stderr
 
 
 def note_settings(settings: Mapping[str, str]) -> None:

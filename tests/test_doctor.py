@@ -18,6 +18,7 @@ from adapters.simulator.run import serve, start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from adapters.wecom.client import WeComAccount, WeComAway, WeComClient
 from adapters.wecom.verification import Answer as EchoAnswer
+from tests import confidential
 from tests.conftest import StartService
 from tests.process import SCRIPT, ServiceProcess
 from tests.service import READER_TOKEN, Clock, Service
@@ -88,14 +89,15 @@ async def command(*arguments: str, **variables: str) -> tuple[int, list[str], st
     process = await asyncio.create_subprocess_exec(
         SCRIPT,
         *arguments,
-        env={"PATH": os.environ["PATH"], **variables},
+        env={"PATH": os.environ["PATH"], f"{PREFIX}LOG_LEVEL": "debug", **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(WITHIN_S):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, out.decode().splitlines(), err.decode()
+    errors = confidential.note_said(arguments[0], err.decode())
+    return process.returncode, out.decode().splitlines(), errors
 
 
 def publish(service: Service) -> None:

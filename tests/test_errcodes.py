@@ -151,14 +151,20 @@ async def test_what_the_client_raises_and_what_it_does_next(
     else:
         assert type(error) is follows.error
         assert str(error).startswith(f"errcode {code}: ")
+        assert _leaves_other_calls(error) is (follows is STOPPED_HERE)
         assert texts(wecom, "zhangsan") == []
     assert getattr(error, "retry_after_s", 0.0) == follows.retry_after_s
     assert calls(wecom, "gettoken") == follows.tokens
-    await _the_next_call(client, wecom, clock, follows)
+    await _the_next_call(client, wecom, clock, code, follows)
+
+
+def _leaves_other_calls(error: WeComError | None) -> bool:
+    """Whether a text may do where a card does not."""
+    return isinstance(error, WeComMisconfigured) and error.is_about_one_kind_of_call
 
 
 async def _the_next_call(
-    client: WeComClient, wecom: SimulatedWeCom, clock: Clock, follows: Follows
+    client: WeComClient, wecom: SimulatedWeCom, clock: Clock, code: int, follows: Follows
 ) -> None:
     before = len(wecom.calls)
     if follows.pauses:
@@ -170,7 +176,10 @@ async def _the_next_call(
         clock.advance(seconds=0.2)
     if follows.retry_after_s:
         clock.advance(seconds=follows.retry_after_s - 0.1)
-        assert type(await send(client, "第二条")) is WeComAway
+        second = await send(client, "第二条")
+        assert type(second) is WeComAway
+        assert str(second).startswith(f"errcode {code}: ")
+        assert round(second.retry_after_s, 3) == 0.1
         assert len(wecom.calls) == before
         clock.advance(seconds=0.2)
     assert await send(client, "第二条") is None
@@ -189,6 +198,7 @@ async def test_without_a_token_no_member_and_no_message_is_given_up(
     may_come_back = follows in (SOON, IN_A_MINUTE, RENEWED)
     assert type(error) is (WeComAway if may_come_back else WeComMisconfigured)
     assert [call.path for call in wecom.calls] == ["gettoken"]
+    assert not _leaves_other_calls(error)
     second = await send(client)
     asks_again = follows in (SOON, RENEWED)
     assert (second is None) is asks_again

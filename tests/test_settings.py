@@ -43,7 +43,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 def run(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """The real command, to its end."""
-    return subprocess.run(
+    ended = subprocess.run(
         [SCRIPT, *arguments],
         cwd=folder,
         env=environment(**settings),
@@ -52,6 +52,8 @@ def run(folder: Path, *arguments: str, **settings: str) -> "subprocess.Completed
         timeout=WITHIN_S,
         check=False,
     )
+    confidential.note_said(" ".join(arguments), ended.stderr)
+    return ended
 
 
 class Serving:

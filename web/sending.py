@@ -87,8 +87,8 @@ class Post:
 
     async def _hand_over_text(self, text: str, *, once: bool) -> None:
         """
-        Whatever may be said twice, one answer of ours is not meant to be: tried again and again
-        where only WeCom's answers get lost, it would reach the member every time.
+        What an earlier try may have delivered is not delivered again within half an hour: where
+        only WeCom's answers get lost, the member would read the same with every try.
         """
         again = self._text_may_have_arrived
         self._text_may_have_arrived = True

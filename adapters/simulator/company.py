@@ -86,7 +86,7 @@ class Company:
         yield "EncodingAESKey", self.settings.encoding_aes_key
         for token in self.tokens.given:
             yield "access token", token
-        for code, login in self.logins.given.items():
+        for code, login in self.logins.codes.items():
             yield "login code", code
             yield "login state", login.state
         for code in self.cards.codes:

@@ -48,14 +48,13 @@ class WeComAway(WeComError):
 class WeComMisconfigured(WeComError):
     """Trying again is useless, and dangerous, until an administrator mends something."""
 
-    def __init__(self, errcode: int, detail: str) -> None:
+    def __init__(
+        self, errcode: int, detail: str, *, is_about_one_kind_of_call: bool = False
+    ) -> None:
         self.errcode = errcode
-        super().__init__(detail)
-
-    @property
-    def is_about_one_kind_of_call(self) -> bool:
+        self.is_about_one_kind_of_call = is_about_one_kind_of_call
         """Whether other calls, such as sending a text instead of a card, may well succeed."""
-        return remedy_of(self.errcode) is Remedy.MEND_KIND
+        super().__init__(detail)
 
 
 class WeComRefused(WeComError):
@@ -121,7 +120,7 @@ class WeComClient:
         self._fetches = 0
         self._fetch_failed: str | None = None
         self._paused_until = 0.0
-        self._limited_until: dict[str, float] = {}
+        self._limits: dict[str, tuple[float, str]] = {}
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
         self.calls: Counter[str] = Counter()
@@ -284,9 +283,9 @@ class WeComClient:
             WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON; or nothing
                 was asked, because the limit of this call is still reached.
         """
-        limited_s = self._limited_until.get(path, 0.0) - self._monotonic()
-        if limited_s > 0:
-            raise WeComAway(f"{path}: WeCom's limit is reached", limited_s)
+        until, why = self._limits.get(path, (0.0, ""))
+        if self._monotonic() < until:
+            raise WeComAway(why, until - self._monotonic())
         try:
             async with (
                 self._places,
@@ -341,13 +340,15 @@ class WeComClient:
                 raise WeComAway(detail)
             case Remedy.WINDOW:
                 self.problem = detail
-                self._limited_until[path] = self._monotonic() + WINDOW_S
+                self._limits[path] = (self._monotonic() + WINDOW_S, detail)
                 raise WeComAway(detail, WINDOW_S)
             case Remedy.MEND | Remedy.MEND_KIND:
                 self.problem = detail
                 if remedy is Remedy.MEND:
                     self._paused_until = self._monotonic() + self._pause_s
-                raise WeComMisconfigured(code, detail)
+                raise WeComMisconfigured(
+                    code, detail, is_about_one_kind_of_call=remedy is Remedy.MEND_KIND
+                )
             case _:
                 raise WeComRefused(code, detail)
 
