@@ -584,6 +584,15 @@ def test_a_code_is_not_shown() -> None:
     assert "sent" not in repr(vars(notifications(given(ask(), with_card())))["_codes"])
 
 
+def test_two_that_know_the_same_are_equal_and_no_others() -> None:
+    """By which the state machine sees that the events carry the state."""
+    one = notifications(given(ask(), with_card()))
+    assert one == notifications(given(ask(), with_card()))
+    assert one != notifications(given(ask()))
+    assert one != notifications(given(ask(), with_card(), opens("lisi"), reached("lisi")))
+    assert one != vars(one)
+
+
 # Who hears of the end, and who knows it.
 
 
