@@ -296,6 +296,16 @@ def test_who_leaves_after_the_end_is_not_lost_to_it(end: Any) -> None:
     assert {new.originator_id for new in scenario.happened} <= {f"approval-{NODE}.2"}
 
 
+@pytest.mark.parametrize(
+    ("before", "userid"), [([], "wangwu"), ([cancels()], "zhangsan")], ids=["not asked", "ended"]
+)
+def test_an_approval_judges_by_itself_whom_it_loses(before: list[Any], userid: str) -> None:
+    """The read models that say what concerns a member may be behind."""
+    approval = given(ask(), *before).approval()
+    approval.lose_member(userid, after(minutes=2))
+    assert approval.collect_events() == []
+
+
 def test_a_message_that_arrives_after_all_is_believed() -> None:
     """It was on its way when WeCom said that the member left; or they have come back."""
     scenario = given(ask(), leaves("zhangsan"), leaves("lisi"))
