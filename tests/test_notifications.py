@@ -46,6 +46,7 @@ TWO_MINUTES = timedelta(minutes=2)
 
 NO_TEXT = "重" * 800  # no text shows it whole
 NO_LINK = "x" * (wording.bytes_left("", NODE) - 255)  # a text does, without the address of a page
+FULL_TEXT = "x" * wording.bytes_left("", NODE)  # a text just does
 NO_CARD = "重" * 161  # a card does not
 
 REPLIED = event(Approval.Replied, refusal=None)
@@ -384,6 +385,8 @@ DECIDING = {"text": says, "card": taps}
         ("short", "card", [reached("zhangsan", way=Way.CARD, cut=True)], True),
         (NO_LINK, "text", [reached("zhangsan")], False),
         (NO_LINK, "text", [reached("zhangsan", cut=True)], True),
+        (FULL_TEXT, "text", [reached("zhangsan")], False),
+        (FULL_TEXT + "x", "text", [reached("zhangsan", way=Way.UNKNOWN)], True),
         (NO_CARD, "card", [reached("zhangsan", way=Way.CARD, cut=True)], True),
         (NO_CARD, "card", [reached("zhangsan", way=Way.BOTH)], False),
         (NO_CARD, "text", [reached("zhangsan", way=Way.CARD, cut=True)], True),
