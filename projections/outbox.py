@@ -128,14 +128,12 @@ def _of_the_end(
 
 
 def _who_can_still_be_told(approval: Approval) -> list[str]:
-    """Super approvers of the time of the request whose own message did not fail."""
-    approvers = {same_person(userid) for userid in approval.approvers}
-    return [
-        userid
-        for userid in approval.requested.asked
-        if same_person(userid) not in approvers
-        and not approval.notifications.is_beyond_reach(userid)
-    ]
+    """
+    Super approvers of the time of the request whose own message did not fail: every approver is
+    out of reach when this is asked.
+    """
+    told = approval.notifications
+    return [userid for userid in approval.requested.asked if not told.is_beyond_reach(userid)]
 
 
 def _is_answered(event: Any) -> bool:

@@ -108,6 +108,9 @@ def test_the_requester_is_not_asked_as_whatever() -> None:
     given(super_approvers=["Zhangsan"]).when(ask(requested_by="ZhangSan")).then(
         event(Approval.Requested, approvers=["zhangsan", "lisi"], asked=["lisi"])
     )
+    given().when(ask(approvers=["ZhangSan", "lisi"], requested_by="zhangsan")).then(
+        event(Approval.Requested, asked=["lisi"])
+    )
 
 
 @pytest.mark.parametrize("approvers", [["zhangsan"], ["ZhangSan", "zhangsan"]])

@@ -46,6 +46,7 @@ TWO_MINUTES = timedelta(minutes=2)
 
 NO_TEXT = "重" * 800  # no text shows it whole
 NO_LINK = "x" * (wording.bytes_left("", NODE) - 255)  # a text does, without the address of a page
+FULL_TEXT = "x" * wording.bytes_left("", NODE)  # a text just does
 NO_CARD = "重" * 161  # a card does not
 
 REPLIED = event(Approval.Replied, refusal=None)
@@ -296,6 +297,16 @@ def test_who_leaves_after_the_end_is_not_lost_to_it(end: Any) -> None:
     assert {new.originator_id for new in scenario.happened} <= {f"approval-{NODE}.2"}
 
 
+@pytest.mark.parametrize(
+    ("before", "userid"), [([], "wangwu"), ([cancels()], "zhangsan")], ids=["not asked", "ended"]
+)
+def test_an_approval_judges_by_itself_whom_it_loses(before: list[Any], userid: str) -> None:
+    """The read models that say what concerns a member may be behind."""
+    approval = given(ask(), *before).approval()
+    approval.lose_member(userid, after(minutes=2))
+    assert approval.collect_events() == []
+
+
 def test_a_message_that_arrives_after_all_is_believed() -> None:
     """It was on its way when WeCom said that the member left; or they have come back."""
     scenario = given(ask(), leaves("zhangsan"), leaves("lisi"))
@@ -374,6 +385,8 @@ DECIDING = {"text": says, "card": taps}
         ("short", "card", [reached("zhangsan", way=Way.CARD, cut=True)], True),
         (NO_LINK, "text", [reached("zhangsan")], False),
         (NO_LINK, "text", [reached("zhangsan", cut=True)], True),
+        (FULL_TEXT, "text", [reached("zhangsan")], False),
+        (FULL_TEXT + "x", "text", [reached("zhangsan", way=Way.UNKNOWN)], True),
         (NO_CARD, "card", [reached("zhangsan", way=Way.CARD, cut=True)], True),
         (NO_CARD, "card", [reached("zhangsan", way=Way.BOTH)], False),
         (NO_CARD, "text", [reached("zhangsan", way=Way.CARD, cut=True)], True),
@@ -582,6 +595,15 @@ def test_another_message_uses_up_no_code_and_nobody_elses_card_does() -> None:
 def test_a_code_is_not_shown() -> None:
     """What prints an approval does not print what changes its cards."""
     assert "sent" not in repr(vars(notifications(given(ask(), with_card())))["_codes"])
+
+
+def test_two_that_know_the_same_are_equal_and_no_others() -> None:
+    """By which the state machine sees that the events carry the state."""
+    one = notifications(given(ask(), with_card()))
+    assert one == notifications(given(ask(), with_card()))
+    assert one != notifications(given(ask()))
+    assert one != notifications(given(ask(), with_card(), opens("lisi"), reached("lisi")))
+    assert one != vars(one)
 
 
 # Who hears of the end, and who knows it.
