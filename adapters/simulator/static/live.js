@@ -59,12 +59,14 @@ async function send(form, submitter) {
   if (typed) typed.value = "";
   const buttons = typed ? [] : form.querySelectorAll("button");
   for (const button of buttons) button.disabled = true;
+  submitter?.setAttribute("aria-busy", "true");
   try {
     await fetch(form.action, { method: "POST", body: fields });
   } finally {
     // What was sent may have replaced the form; only one that is still there is used again.
     await refreshAll();
     for (const button of buttons) button.disabled = false;
+    submitter?.removeAttribute("aria-busy");
   }
 }
 
