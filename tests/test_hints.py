@@ -56,6 +56,20 @@ async def test_what_expired_is_offered_no_more_and_its_next_run_is(
     await until_offered(service, "lisi", ["TY 1_1.2", "BH 1_1.2"])
 
 
+async def test_a_card_that_changed_ends_what_its_reminder_asked(
+    start: StartService, clock: Clock
+) -> None:
+    service = await start(message_style="card")
+    await service.ask("1_1", expires_in=1200)
+    await service.quiet()
+    clock.advance(seconds=900)
+    await service.expire()
+    assert "分钟超时" in (await service.inbox("lisi", 2))[-1]
+    clock.advance(seconds=300)
+    await service.expire()
+    await until_offered(service, "lisi", [])
+
+
 async def test_a_question_about_it_leaves_it_offered(service: Service) -> None:
     await service.ask("1_1")
     await service.quiet()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from adapters.simulator.inbox import Delivered, Said
 
@@ -16,9 +17,8 @@ ENDED = (
 
 def hints(entries: Sequence[Delivered | Said]) -> list[str]:
     """
-    Like a member who reads the whole chat: what was told to be over is offered no more.
-
-    A card whose buttons are dead asks nothing, and what it has become asks nothing either.
+    Like a member who reads the whole chat: what was told to be over is offered no more, and what
+    a card without live buttons is about is over, whatever a reminder said of it before.
     """
     told = [entry for entry in entries if isinstance(entry, Delivered) and not entry.recalled]
     over = {reply_id for entry in told for reply_id in _ended(entry)}
@@ -39,5 +39,12 @@ def _asked(entry: Delivered) -> Iterable[str]:
 
 def _ended(entry: Delivered) -> Iterable[str]:
     if entry.kind == "template_card":
-        return ()
+        return () if entry.button_caption is None else _named(entry.content)
     return (found["id"] for pattern in ENDED for found in pattern.finditer(entry.text))
+
+
+def _named(card: dict[str, Any]) -> Iterable[str]:
+    """What a card says in its row 编号."""
+    rows = card.get("horizontal_content_list", [])
+    values = [str(row.get("value", "")) for row in rows if row.get("keyname") == "编号"]
+    return (found[0] for value in values if (found := re.match(REPLY_ID, value)))

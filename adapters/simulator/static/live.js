@@ -25,12 +25,13 @@ async function refresh(part) {
   const text = await answer.text();
   if (turn !== newest.get(part)) return;
   if (text === part.dataset.shown) return;
-  const stay = !("keepEnd" in part.dataset) || atEnd(part);
+  // Any part may take room from one that is to stay at its end.
+  const atTheirEnd = [...document.querySelectorAll("[data-keep-end]")].filter(atEnd);
   const open = openParts(part);
   part.dataset.shown = text;
   part.innerHTML = text;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (stay && "keepEnd" in part.dataset) toEnd(part);
+  atTheirEnd.forEach(toEnd);
 }
 
 function refreshAll() {
