@@ -23,7 +23,7 @@ from tests.process import SCRIPT, STARTS_WITHIN_S
 from tests.visitor import OUTSIDE
 
 DESK = (1280, 900)
-TALL = (390, 1060)
+TALL = (390, 1160)
 """Room for a card that ended, one that waits and what was said between them."""
 FINE = 2.0
 """Of the pictures: two dots for each of the page's."""
