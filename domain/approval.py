@@ -1,5 +1,6 @@
 """The approval: what may happen to it, and what did."""
 
+import hashlib
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -304,6 +305,18 @@ class Approval(Aggregate):
             return False
         wanted = Status.APPROVED if verdict is Verdict.APPROVE else Status.REJECTED
         return self.status is wanted and same_person(self.ending.by) == same_person(userid)
+
+    def card_name(self, userid: str) -> str:
+        """
+        The name of the card that asks one member; WeCom takes each once, for ever.
+
+        It is of this very request: a card of another one that bore the same reply id, in a store
+        that has been put back since, decides nothing here.
+        """
+        asked = self.requested
+        parts = (same_person(userid), asked.timestamp.isoformat(), asked.message)
+        proof = hashlib.sha256("\0".join([*parts, asked.action_digest or ""]).encode())
+        return f"{self.approval_id}-{proof.hexdigest()[:24]}"
 
     def has_answer(self, userid: str) -> bool:
         """Whether the member ended it in the chat, and so was told there what came of it."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from domain.approval import Approval
 
 FRESH_LOGIN = timedelta(minutes=5)
+CLOCKS_DIFFER_BY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +93,13 @@ MOMENT_AND_MANNER: tuple[Rule, ...] = (
 
 
 def is_fresh(login_age: timedelta | None) -> bool:
-    """Whether a login is young enough to approve a high risk with; at the limit it still is."""
-    return login_age is not None and login_age <= FRESH_LOGIN
+    """
+    Whether a login is young enough to approve a high risk with; at the limit it still is.
+
+    One that lies ahead by more than clocks differ is none: the clock was set back, and nobody
+    knows how old it is.
+    """
+    return login_age is not None and -CLOCKS_DIFFER_BY <= login_age <= FRESH_LOGIN
 
 
 def first_refusal(

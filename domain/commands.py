@@ -61,6 +61,8 @@ class Reply:
     """Code of what keeps these words from deciding anything."""
     sent_at: datetime | None = None
     """When WeCom says it was sent; kept for the record, decides nothing."""
+    card: str | None = None
+    """The name of the card that was tapped."""
     response_code: str | None = None
     """Came with a tap on a card, and changes that card once."""
 

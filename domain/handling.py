@@ -24,6 +24,7 @@ QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 LOOKED_UP_WORDS = 20
 KEPT_SUGGESTIONS = 10
 LEFT = "left-visible-range"
+ANOTHER_CARD = "another-card"
 GREETED_AT_MOST_EVERY = timedelta(hours=1)
 # Whose deliveries the states of logins are; no userid is empty.
 NOBODY = ""
@@ -143,8 +144,10 @@ def reply(command: commands.Reply, unit: Unit) -> None:
     except errors.Refusal as refusal:
         _keep_in_inbox(command, refusal, unit, about)
         raise
-    about["response_code"] = command.response_code
-    doubt = command.doubt or _doubt_about_reason(command, unit)
+    doubt = command.doubt or _doubt_about_card(command, approval)
+    if doubt != ANOTHER_CARD:  # its code would change the card of something else
+        about["response_code"] = command.response_code
+    doubt = doubt or _doubt_about_reason(command, unit)
     if doubt is not None or command.verdict is None:
         undecided = errors.NothingDecided(doubt or "unreadable")
         approval.refuse(
@@ -159,6 +162,13 @@ def reply(command: commands.Reply, unit: Unit) -> None:
         )
         raise undecided
     approval.answer(_answer(command, unit), command.at, **about)
+
+
+def _doubt_about_card(command: commands.Reply, approval: Approval) -> str | None:
+    """Button and card have to name the same approval, and the card be this member's."""
+    if command.channel is not Channel.CARD or command.card == approval.card_name(command.by):
+        return None
+    return ANOTHER_CARD
 
 
 def _doubt_about_reason(command: commands.Reply, unit: Unit) -> str | None:
@@ -217,6 +227,8 @@ def _by_id(command: commands.Reply, reply_id: str, unit: Unit) -> Approval:
     exact = unit.approval(reply_id)
     if exact is not None:
         return exact
+    if command.channel is Channel.CARD:  # nobody mistypes a button
+        raise errors.UnknownApproval(reply_id)
     directory = unit.directory()
     similar = directory.same_but_for_case(reply_id)
     found = unit.approval(similar[0]) if len(similar) == 1 else None
@@ -302,21 +314,29 @@ def greet(command: commands.Greet, unit: Unit) -> None:
         today.greet(command.by, command.at)
 
 
-def record_leaving(command: commands.RecordLeaving, unit: Unit) -> None:
-    """End the member's sessions, and have every approval know that they are out of reach."""
+def record_leaving(command: commands.RecordLeaving, unit: Unit) -> list[Approval]:
+    """
+    End the member's sessions, and have every approval know that they are out of reach.
+
+    Returns:
+        The approvals of which nobody who may decide them can be told any more.
+    """
     if unit.is_repeated_delivery(command.by, command.delivery_key):
-        return
-    for reply_id in unit.directory().addressed_to(command.by):
-        _known(reply_id, unit).lose_member(command.by, command.at)
+        return []
+    left = [_known(reply_id, unit) for reply_id in unit.directory().addressed_to(command.by)]
+    for approval in left:
+        approval.lose_member(command.by, command.at)
     _end_sessions(command.by, LEFT, command.at, unit)
+    return [approval for approval in left if approval.nobody_reached]
 
 
-def record_delivery(command: commands.RecordDelivery, unit: Unit) -> None:
-    """Record what became of a message."""
+def record_delivery(command: commands.RecordDelivery, unit: Unit) -> Approval | Inbox:
+    """Record what became of a message; whatever it was about, as it is now."""
     aggregate = unit.by_stream(command.stream)
     if aggregate is None:
         raise errors.UnknownApproval(command.stream)
     aggregate.record_delivery(command)
+    return aggregate
 
 
 def open_session(command: commands.OpenSession, unit: Unit) -> None:

@@ -67,6 +67,7 @@ class Notifications:
         self.recorded: set[str] = set()
         """Notices of which it is known what became of them."""
         self._codes: dict[str, ResponseCode] = {}
+        self._changed: set[str] = set()
         self._opened_by: set[str] = set()
         self._room_in_a_text = wording.bytes_left(message, reply_id)
         self._fits_a_card = wording.fits_a_card(message)
@@ -126,6 +127,10 @@ class Notifications:
         sent = delivery is not None and delivery.state == SENT and delivery.way in BY_CARD
         return sent or same_person(userid) in self._codes
 
+    def is_card_changed(self, userid: str) -> bool:
+        """Whether the member's card shows what became of the approval."""
+        return same_person(userid) in self._changed
+
     def code_for(self, userid: str, now: datetime) -> str | None:
         """What changes this member's card; None if there is nothing that still would."""
         code = self._codes.get(same_person(userid))
@@ -163,3 +168,5 @@ class Notifications:
             self.of[same_person(delivery.userid)] = delivery
         elif notice.startswith(CARD):
             self._codes.pop(same_person(delivery.userid), None)
+            if delivery.way is Way.CARD:
+                self._changed.add(same_person(delivery.userid))

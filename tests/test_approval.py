@@ -624,7 +624,9 @@ def test_a_high_risk_is_approved_on_its_page_up_to_five_minutes_after_the_login(
 
 
 @pytest.mark.parametrize("userid", ["zhangsan", "wangwu"])
-@pytest.mark.parametrize("age", [FIVE_MINUTES + MILLISECOND, timedelta(hours=12)])
+@pytest.mark.parametrize(
+    "age", [FIVE_MINUTES + MILLISECOND, timedelta(hours=12), -timedelta(seconds=5) - MILLISECOND]
+)
 def test_after_an_older_login_it_is_not_and_the_reply_is_kept(userid: str, age: timedelta) -> None:
     at = after(minutes=10)
     press = presses(userid, APPROVE, at=at, logged_in_at=at - age, reason="可以")

@@ -376,6 +376,7 @@ async def test_what_has_ended_meanwhile_is_not_announced(
     )
     service.clock.advance(seconds=10)
     await service.expire()
+    await sleep.begun(3)  # the answer to lisi waits too
     wecom.knobs.outage = "none"
     sleep.over()
     await service.quiet()

@@ -1,6 +1,7 @@
 """WeCom's callback: URL verification, and what members write, tap and do (contract 5)."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from adapters.wecom.crypto import NotGenuine
 from adapters.wecom.envelope import open_echo, open_post
 from adapters.wecom.events import Meaning
 from adapters.wecom.inbound import Event, NotUnderstood, OtherMessage, TextMessage, parse
+from domain.approval import Approval
 from domain.commands import Greet, RecordLeaving, Reply
 from domain.errors import Refusal
 from domain.identity import SENDER
@@ -189,14 +191,21 @@ async def _is_stored(request: web.Request, command: CallbackCommand) -> bool:
 async def _stored(request: web.Request, command: CallbackCommand) -> None:
     while True:
         try:
-            await request.app[keys.WRITER].execute(command, from_callback=True)
+            outcome = await request.app[keys.WRITER].execute(command, from_callback=True)
         except Refusal:
             return  # it is kept, with why; the answer goes out by message
         except (Overloaded, StoreUnavailable):
             # If it was stored after all, the next try is recognised as a repeat.
             await asyncio.sleep(TRY_AGAIN_EVERY_S)
         else:
+            if isinstance(command, RecordLeaving):
+                _say_of_whom_nobody_is_left(command.by, outcome)
             return
+
+
+def _say_of_whom_nobody_is_left(userid: str, approvals: Sequence[Approval]) -> None:
+    for approval in approvals:
+        log.error("the last approver has left", member=userid, reply_id=approval.reply_id)
 
 
 def _leave_unanswered(request: web.Request) -> None:

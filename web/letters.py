@@ -38,6 +38,8 @@ class Letter:
     """The text goes out as well."""
     changes: str | None = None
     """The response code of the card that this one takes the place of."""
+    already: bool = False
+    """The card shows it: another change was before this one."""
     problem: str | None = None
     """Nothing can be sent, for this reason."""
 
@@ -104,8 +106,9 @@ class Letters:
         if open_ and not waiting.count:  # asked as a super approver, and none any more
             waiting = Waiting(len(open_), min(open_.values(), key=lambda a: a.expires_at))
         now = self._clock()
+        alarms = sum(kind_of(row["notice"]) is Kind.ALARM for row, _ in still)
         text = notices.digest(
-            waiting, list(ended.values()), self._clockface, now, self._addresses.todo
+            waiting, list(ended.values()), alarms, self._clockface, now, self._addresses.todo
         )
         return Digest(text=text, rows=[row for row, _ in still])
 
@@ -163,6 +166,8 @@ class Letters:
         """The card's end; where no code would change it any more, a line instead."""
         now, told = self._clock(), approval.notifications
         code = told.code_for(userid, now)
+        if code is None and told.is_card_changed(userid):
+            return Letter(already=True)
         is_told = told.was_asked_by_text(userid) or approval.has_answer(userid)
         if code is None and is_told:
             return Letter(problem="no response code is left that would change the card")

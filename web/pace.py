@@ -90,6 +90,9 @@ class Pace:
 
     def _recent(self, member: str, now: datetime) -> _Member:
         known = self._members.setdefault(member, _Member())
+        if known.sent and known.sent[-1] > now:
+            # The clock was set back: better twice as many as nothing for so long.
+            known = self._members[member] = _Member()
         for times in (known.sent, known.notices):
             while times and now - times[0] >= MINUTE:
                 times.popleft()

@@ -28,6 +28,7 @@ AT_ONCE_FROM_OUTBOX = 50
 MOST_IN_A_DIGEST = 5000
 RECORDED_AT_ONCE = 200
 NOT_CONFIGURED = "WeCom is not configured"
+NOBODY_REACHED = "no approver can be told of an approval"
 NOT_NOW = (WeComAway, WeComMisconfigured, Behind)
 
 Outcome = dict[str, Any]
@@ -49,7 +50,8 @@ class Post:
         self._wecom = wecom
         self._userid = userid
         self._on_sent = on_sent
-        self._card: Outcome | None = None
+        self.card: Outcome | None = None
+        """What became of the card, once WeCom has it."""
         self._card_refused = False
 
     async def deliver(self, letter: Letter) -> Outcome:
@@ -61,6 +63,8 @@ class Post:
         """
         if letter.problem is not None:
             return {"problem": letter.problem}
+        if letter.already:
+            return {"way": Way.CARD}
         try:
             return await self._deliver(letter)
         except Unreachable as error:
@@ -69,17 +73,17 @@ class Post:
             return {"problem": str(error)}
 
     async def _deliver(self, letter: Letter) -> Outcome:
-        if letter.card is not None and self._card is None and not self._card_refused:
+        if letter.card is not None and self.card is None and not self._card_refused:
             await self._hand_over_card(letter)
-        if self._card is not None and not letter.beside_card:
-            return self._card
+        if self.card is not None and not letter.beside_card:
+            return self.card
         if letter.text is None:
             raise WeComRefused(0, "the card could not be changed")
         await self._client().send_text(self._userid, letter.text, once=letter.once)
         self._on_sent()
-        if self._card is None:
+        if self.card is None:
             return {"cut": letter.cut, "way": Way.TEXT}
-        return {**self._card, "cut": letter.cut, "way": Way.BOTH}
+        return {**self.card, "cut": letter.cut, "way": Way.BOTH}
 
     async def _hand_over_card(self, letter: Letter) -> None:
         """A card that WeCom will not have goes out as a text, whatever it has against it."""
@@ -87,11 +91,11 @@ class Post:
         try:
             if letter.changes is not None:
                 await self._client().update_card(self._userid, letter.changes, letter.card)
-                self._card = {"way": Way.CARD}
+                self.card = {"way": Way.CARD}
             else:
                 code = await self._client().send_card(self._userid, letter.card)
                 self._on_sent()
-                self._card = {"way": Way.CARD, "cut": letter.card_cut, "response_code": code}
+                self.card = {"way": Way.CARD, "cut": letter.card_cut, "response_code": code}
         except (WeComRefused, WeComMisconfigured) as error:
             if isinstance(error, WeComMisconfigured) and not error.is_about_one_kind_of_call:
                 raise
@@ -212,9 +216,10 @@ class Sender:
             if answer and (wait_s := self._pace.answer_waits_s(row["member"])):
                 await self._sleep(wait_s)
             letter = await self._letters.letter(row)
-            if letter is None:
-                return []
-            return [self._recorded(row, await post.deliver(letter))]
+            if letter is not None:
+                return [self._recorded(row, await post.deliver(letter))]
+            # Moot meanwhile; but what is out is out, and has to be told of the end.
+            return [self._recorded(row, post.card)] if post.card is not None else []
 
         return await self._record(await self._patiently(once, row["stream"]))
 
@@ -280,11 +285,13 @@ class Sender:
     async def _record_one(self, delivery: RecordDelivery) -> None:
         while True:
             try:
-                await self._writer.execute(delivery)
+                about = await self._writer.execute(delivery)
             except (Overloaded, StoreUnavailable):
                 await self._sleep(FIRST_PAUSE_S)
-            else:
-                return
+                continue
+            if delivery.problem is not None and getattr(about, "nobody_reached", False):
+                log.error(NOBODY_REACHED, reply_id=about.reply_id, why=delivery.problem)
+            return
 
     async def _stop_queues(self) -> None:
         for task in self._queues.values():

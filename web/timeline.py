@@ -24,6 +24,7 @@ REFUSED = {
     "hesitation": "像是还有疑虑",
     "several-ids": "写了不止一个编号",
     "stale": "到达时间异常",
+    "another-card": "不是这次审批的卡片",
     "unreadable": "未能理解",
 }
 DELIVERED = {

@@ -4,13 +4,11 @@ A card goes to one member and is changed for that member alone, so that each has
 their own. Source: wecom-protocol 3.2, 5.4. Lengths marked "~" there are advice for the eye.
 """
 
-import hashlib
 import re
 from datetime import datetime
 from typing import Any
 
 from adapters.wecom.messages import ENDED, HOW, Clockface, in_chinese
-from domain import identity
 from domain.approval import Approval
 from domain.decision import Kind, Risk, Verdict
 from domain.identity import same_person
@@ -72,26 +70,10 @@ def outcome_card(
     }
 
 
-def task_id(reply_id: str, userid: str) -> str:
-    """
-    The name of one member's card about one approval; WeCom takes it once, for ever.
-
-    It is checked when the card is tapped: button and card have to name the same approval.
-    """
-    approval_id = identity.approval_id(identity.approval_stream(reply_id))
-    return f"{approval_id}-{hashlib.sha256(same_person(userid).encode()).hexdigest()[:16]}"
-
-
-def read_tap(event_key: str, tapped_task: str, userid: str) -> tuple[Verdict, str] | None:
-    """
-    What a tapped button decides about which approval; None if that is not certain.
-
-    Not certain is also a button whose card was another approval's, or another member's.
-    """
+def read_tap(event_key: str) -> tuple[Verdict, str] | None:
+    """What a tapped button decides about which approval; None if it is no button of ours."""
     button = BUTTON.fullmatch(event_key)
-    if button is None or tapped_task != task_id(button["reply_id"], userid):
-        return None
-    return Verdict(button["verdict"]), button["reply_id"]
+    return None if button is None else (Verdict(button["verdict"]), button["reply_id"])
 
 
 def _head(approval: Approval, userid: str, state: str, page: str) -> Card:
@@ -100,7 +82,7 @@ def _head(approval: Approval, userid: str, state: str, page: str) -> Card:
         "card_type": "button_interaction",
         "source": {"desc": f"故障自愈 · {state}", "desc_color": RED if is_high else GREY},
         "card_action": {"type": 1, "url": page},
-        "task_id": task_id(approval.reply_id, userid),
+        "task_id": approval.card_name(userid),
     }
 
 

@@ -107,7 +107,7 @@ def of_other(message: OtherMessage, received_at: datetime) -> Reply | None:
 
 
 def _tap(event: Event, received_at: datetime, fresh: bool) -> Reply:
-    tapped = cards.read_tap(event.event_key, event.task_id, event.from_user)
+    tapped = cards.read_tap(event.event_key)
     verdict, reply_id = tapped or (None, None)
     doubt = None if tapped else "unreadable"
     return _reply(
@@ -118,6 +118,7 @@ def _tap(event: Event, received_at: datetime, fresh: bool) -> Reply:
         channel=Channel.CARD,
         verdict=verdict,
         reply_id=reply_id,
+        card=event.task_id,
         response_code=event.response_code or None,
     )
 
@@ -131,6 +132,7 @@ def _reply(
     channel: Channel = Channel.TEXT,
     verdict: Verdict | None = None,
     reply_id: str | None = None,
+    card: str | None = None,
     response_code: str | None = None,
 ) -> Reply:
     return Reply(
@@ -143,5 +145,6 @@ def _reply(
         reply_id=reply_id,
         doubt=doubt,
         sent_at=time_of(message.created),
+        card=card,
         response_code=response_code,
     )

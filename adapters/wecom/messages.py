@@ -152,6 +152,7 @@ DOUBTS = {
     "unreadable": ("未能理解您的回复", what_to_type("{name}")),
 }
 REFUSALS = {
+    "another-card": "这张卡片不是当前的 {name}，本次操作未生效，请在待办中查看后再审批",
     "not-an-approver": "您不是 {name} 的审批人，本次回复未生效",
     "own-request": "{name} 由您发起，不能由您审批，本次回复未生效",
     "high-risk-needs-its-page": "{name} 为高风险操作，本次回复未生效，"

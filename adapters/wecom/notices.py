@@ -58,15 +58,23 @@ def greeting(waiting: Waiting, clockface: Clockface, now: datetime, todo: str) -
 
 
 def digest(
-    waiting: Waiting, ended: Sequence[Approval], clockface: Clockface, now: datetime, todo: str
+    waiting: Waiting,
+    ended: Sequence[Approval],
+    unreached: int,
+    clockface: Clockface,
+    now: datetime,
+    todo: str,
 ) -> str:
     """
     One message for many.
 
     Args:
         ended: Of what the member was asked about, what ended since the last message.
+        unreached: Of how many that wait no approver can be told.
     """
     parts = [_what_waits(waiting, clockface, now)] if waiting.count else []
+    if unreached:
+        parts.append(f"其中 {unreached} 项的审批人均无法收到消息，请您审批或联系他们")
     if ended:
         named = "、".join(f"{a.reply_id} 已{ENDED[a.status]}" for a in ended[:NAMED])
         more = " 等" if len(ended) > NAMED else ""
