@@ -10,9 +10,11 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,8 @@ TALL = (390, 1160)
 """Room for a card that ended, one that waits and what was said between them."""
 FINE = 2.0
 """Of the pictures: two dots for each of the page's."""
-WAITS, LONG_MS = "10", 30_000
+LONG_MS = 30_000
+TIME = r"\d\d:\d\d:\d\d"
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,14 @@ def live_cards(page: Page) -> Locator:
     return page.locator("article.card", has=page.get_by_role("button", name="同意"))
 
 
-async def push(desk: Page, count: str = "1", **choices: str) -> None:
+def minutes_between(earlier: str, later: str) -> float:
+    """Of one day, or across midnight."""
+    begin, end = (datetime.strptime(time, "%H:%M:%S") for time in (earlier, later))  # noqa: DTZ007
+    return (end - begin) % timedelta(days=1) / timedelta(minutes=1)
+
+
+async def push(desk: Page, count: str = "1") -> None:
     await desk.get_by_label(count, exact=True).check()
-    for label, value in choices.items():
-        await desk.get_by_label(label).select_option(value)
     await desk.get_by_role("button", name="推送告警").click()
 
 
@@ -162,13 +169,13 @@ async def test_ten_alarms_at_once_are_three_cards_and_a_digest(seen: Seen, tmp_p
         assert "10 times as fast" in shown.said
         await phone.goto(shown.chat("zhangsan"))
         await desk.goto(shown.engine)
-        await push(desk, WAITS)
+        await push(desk, "10")
         digest = phone.locator(".bubble", has_text="您有 10 项待审批")
         await expect(digest).to_be_visible()
         await expect(live_cards(phone)).to_have_count(3)
         await look(phone, "readme/digest")
 
-        await digest.get_by_role("link", name=f"{shown.service}/o/bk_fta_solutions").click()
+        await digest.get_by_role("link", name=f"{shown.service}/o/").click()
         await expect(phone.get_by_role("heading", name="待我审批")).to_contain_text("10")
         await look(phone, "readme/todo")
 
@@ -191,7 +198,12 @@ async def test_a_reminder_comes_while_there_is_time_and_an_end_when_there_is_non
         await look(phone, "readme/reminder")
         await expect(card(phone, "1_1").locator(".done")).to_contain_text("已超时")
         await expect(phone.get_by_role("button", name="TY 1_1")).to_have_count(0)
-        await expect(desk.locator("#alarm-1")).to_contain_text("到期无人审批")
+        alarm = desk.locator("#alarm-1")
+        await expect(alarm).to_contain_text("到期无人审批")
+        # Each by the same clock: WeCom, which notes a pause, and the engine.
+        await expect(phone.locator(".pause")).to_have_count(2)
+        asked, ended = re.findall(TIME, await alarm.locator(".steps time").first.inner_text())
+        assert 19 <= minutes_between(asked, ended) <= 40
 
 
 # The command.
@@ -204,6 +216,18 @@ async def test_it_stops_when_it_is_told_to(tmp_path: Path, number: signal.Signal
         shown.process.send_signal(number)
         async with asyncio.timeout(STARTS_WITHIN_S):
             assert await shown.process.wait() == 0
+
+
+@pytest.mark.parametrize(("arguments", "passed"), [([], "demo"), (["SPEED=10"], "demo --speed 10")])
+def test_make_passes_the_speed_on(arguments: list[str], passed: str) -> None:
+    told = subprocess.run(
+        ["make", "--dry-run", "demo", *arguments],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines()[-1].split("fta-approval ")[1].strip() == passed
 
 
 @pytest.mark.parametrize(
