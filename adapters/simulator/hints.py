@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.simulator.inbox import Delivered, Said
 
-REPLY_ID = r"[A-Za-z0-9_:.-]*[A-Za-z0-9_]"
+REPLY_ID = r"(?<![A-Za-z0-9_:.-])[A-Za-z0-9_:.-]*[A-Za-z0-9_]"
 ASKS = re.compile(rf"回复[:：] ?TY (?P<id>{REPLY_ID})")
 # 您已同意 1_1; 1_1 已由 lisi 于 …; 1_1（替换故障机 10.0.0.1） 已于 … 超时; 1_1 您已于 …
 ENDED = (
@@ -32,8 +32,6 @@ def hints(entries: Sequence[Delivered | Said]) -> list[str]:
 def _asked(entry: Delivered) -> Iterable[str]:
     if entry.kind != "template_card":
         return ASKS.findall(entry.text)
-    if entry.button_caption is not None:
-        return ()
     return ASKS.findall(str(entry.content.get("quote_area", {}).get("quote_text", "")))
 
 
