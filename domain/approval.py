@@ -316,7 +316,7 @@ class Approval(Aggregate):
         asked = self.requested
         parts = (same_person(userid), asked.timestamp.isoformat(), asked.message)
         proof = hashlib.sha256("\0".join([*parts, asked.action_digest or ""]).encode())
-        return f"{self.approval_id}-{proof.hexdigest()[:24]}"
+        return f"{identity.approval_id(self.id)}-{proof.hexdigest()[:24]}"
 
     def has_answer(self, userid: str) -> bool:
         """Whether the member ended it in the chat, and so was told there what came of it."""
@@ -388,7 +388,7 @@ class Approval(Aggregate):
     def _replied(self, event: Replied) -> None:
         # A reply changes nothing of the approval; what it decided is an event of its own.
         if event.response_code is not None:
-            self.notifications.give_code(event.by, event.response_code, event.timestamp)
+            self.notifications.tapped(event.by, event.response_code, event.timestamp)
 
     @applies(Approved)
     def _approved(self, event: Approved) -> None:

@@ -304,14 +304,18 @@ def greet(command: commands.Greet, unit: Unit) -> None:
     """Have a member told what waits for them, unless they were within the hour."""
     if unit.is_repeated_delivery(command.by, command.delivery_key):
         return
-    an_hour_ago = command.at - GREETED_AT_MOST_EVERY
-    before = unit.by_stream(identity.inbox_stream(command.by, an_hour_ago))
-    today = unit.inbox(command.by, command.at)
-    inboxes = [inbox for inbox in (before, today) if isinstance(inbox, Inbox)]
-    if any(inbox.was_greeted_after(an_hour_ago) for inbox in inboxes):
+    if _was_greeted_lately(command, unit):
         return
     if unit.directory().waiting_for(command.by):
-        today.greet(command.by, command.at)
+        unit.inbox(command.by, command.at).greet(command.by, command.at)
+
+
+def _was_greeted_lately(command: commands.Greet, unit: Unit) -> bool:
+    """Also yesterday; also tomorrow, by a clock that was set back over midnight since."""
+    lately, soon = command.at - GREETED_AT_MOST_EVERY, command.at + GREETED_AT_MOST_EVERY
+    days = {identity.inbox_stream(command.by, at) for at in (lately, command.at, soon)}
+    inboxes = [unit.by_stream(stream) for stream in sorted(days)]
+    return any(isinstance(i, Inbox) and i.was_greeted_after(lately) for i in inboxes)
 
 
 def record_leaving(command: commands.RecordLeaving, unit: Unit) -> list[Approval]:

@@ -68,6 +68,7 @@ class Notifications:
         """Notices of which it is known what became of them."""
         self._codes: dict[str, ResponseCode] = {}
         self._changed: set[str] = set()
+        self._tapped_by: set[str] = set()
         self._opened_by: set[str] = set()
         self._room_in_a_text = wording.bytes_left(message, reply_id)
         self._fits_a_card = wording.fits_a_card(message)
@@ -109,8 +110,17 @@ class Notifications:
         )
 
     def reached(self) -> list[str]:
-        """Members who were asked and whom that reached."""
-        return [delivery.userid for delivery in self.of.values() if delivery.state == SENT]
+        """
+        Members who were asked and whom that reached.
+
+        Without those who were asked by a version that did not say how: an upgrade must not have
+        all of them reminded at once.
+        """
+        return [
+            delivery.userid
+            for delivery in self.of.values()
+            if delivery.state == SENT and delivery.way is not Way.UNKNOWN
+        ]
 
     def is_beyond_reach(self, userid: str) -> bool:
         """Whether the message that asks this member failed for good."""
@@ -131,6 +141,11 @@ class Notifications:
         """Whether the member's card shows what became of the approval."""
         return same_person(userid) in self._changed
 
+    def has_tapped(self, userid: str) -> bool:
+        """Whether the member's card is known of from a tap, which may come before its delivery is
+        recorded."""
+        return same_person(userid) in self._tapped_by
+
     def code_for(self, userid: str, now: datetime) -> str | None:
         """What changes this member's card; None if there is nothing that still would."""
         code = self._codes.get(same_person(userid))
@@ -144,8 +159,8 @@ class Notifications:
         self, notice: str, to: str, at: datetime, *, cut: bool, way: Way, code: str | None
     ) -> None:
         self._record(notice, Delivery(to, SENT, None, at, cut, way))
-        if code is not None:
-            self.give_code(to, code, at)
+        if code is not None and not self.has_tapped(to):  # a tap's code is the newer one
+            self._codes[same_person(to)] = ResponseCode(code, at)
 
     def failed(self, notice: str, to: str, at: datetime, problem: str, unreachable: bool) -> None:
         state = "unreachable" if unreachable else "failed"
@@ -158,9 +173,10 @@ class Notifications:
     def opened(self, by: str) -> None:
         self._opened_by.add(same_person(by))
 
-    def give_code(self, to: str, code: str, at: datetime) -> None:
-        """The newest one counts; each is good for one change."""
-        self._codes[same_person(to)] = ResponseCode(code, at)
+    def tapped(self, by: str, code: str, at: datetime) -> None:
+        """Each tap brings a code; the newest one counts, and is good for one change."""
+        self._tapped_by.add(same_person(by))
+        self._codes[same_person(by)] = ResponseCode(code, at)
 
     def _record(self, notice: str, delivery: Delivery) -> None:
         self.recorded.add(notice)

@@ -108,15 +108,20 @@ def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
     if approval.ending is None:
         return ()
     if isinstance(event, Approval.Notified) and event.notice == _notice(Kind.ASK, event.to):
-        return _of_the_end(approval, event.to)  # it was on its way when the approval ended
+        # It was on its way when the approval ended. A tap that was quicker than its record has
+        # called for the change of the card already.
+        known = approval.notifications.has_tapped(event.to)
+        return _of_the_end(approval, event.to, is_card_known=known)
     if isinstance(event, Approval.Replied) and event.response_code is not None:
         return [(f"{Kind.CARD}/{same_person(event.by)}/{event.originator_version}", event.by)]
     return ()
 
 
-def _of_the_end(approval: Approval, userid: str) -> Iterable[tuple[str, str]]:
+def _of_the_end(
+    approval: Approval, userid: str, *, is_card_known: bool = False
+) -> Iterable[tuple[str, str]]:
     """How a member who was asked hears of the end: as they were asked."""
-    if approval.notifications.has_card(userid):
+    if approval.notifications.has_card(userid) and not is_card_known:
         yield f"{Kind.CARD}/{same_person(userid)}", userid
     if approval.notifications.was_asked_by_text(userid) and not approval.has_answer(userid):
         yield _notice(Kind.END, userid), userid

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from adapters.simulator import login_pages
+from tests import confidential
 from tests.service import WITHIN_S
 from tests.visitor import IN_WECOM
 
@@ -67,6 +69,10 @@ class Seen:
         try:
             yield await context.new_page()
         finally:
+            for cookie in await context.cookies():
+                # Not the simulated WeCom's own, which says who holds the phone.
+                if cookie["name"] != login_pages.PHONE:
+                    confidential.note("cookie", cookie["value"])
             await context.close()
 
     def _watch(self, context: BrowserContext) -> None:

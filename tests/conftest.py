@@ -12,6 +12,8 @@ from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from tests.service import Clock, Service, Sleep, start_service
 
+pytest_plugins = ["tests.log_watch"]
+
 StartService = Callable[..., Awaitable[Service]]
 
 

@@ -18,9 +18,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests import confidential
+
 CONF = Path(__file__).parent.parent / "deploy" / "nginx" / "fta-approval.conf"
 SBIN = "/usr/sbin:/usr/local/sbin"  # where it stands is often in nobody's PATH
 STARTS_WITHIN_S = 10.0
+OUR_LOGS = ("fta-approval.access.log", "fta-approval.error.log")
 Key = ec.EllipticCurvePrivateKey
 
 # Around the file: what a distribution's own nginx.conf says, which logs whole requests and
@@ -94,6 +97,7 @@ class Nginx:
 
     async def __aenter__(self) -> Self:
         program = nginx_here()
+        confidential.logs += [self.folder / "logs" / name for name in OUR_LOGS]
         for name in ("logs", "tmp", "static"):
             (self.folder / name).mkdir()
         (self.folder / "fta-approval.conf").write_text(self._conf())

@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests import confidential
+from web.settings import PREFIX
+
 SCRIPT = Path(sys.executable).with_name("fta-approval")
 STARTS_WITHIN_S = 30.0
 
@@ -17,8 +20,16 @@ class ServiceProcess:
     """`fta-approval serve` with exactly this environment."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self._environment = {"PATH": os.environ["PATH"], **environment}
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "FTA_APPROVAL_LOG_LEVEL": "debug",  # see tests/log_watch.py
+            **environment,
+        }
         self._folder = folder
+        confidential.logs.append(folder / "serve.log")
+        confidential.note_settings(
+            {name.removeprefix(PREFIX).lower(): value for name, value in environment.items()}
+        )
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -34,6 +45,8 @@ class ServiceProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(STARTS_WITHIN_S):
             line = await self._process.stdout.readline()
+        for key in self._folder.glob("*.key"):
+            confidential.note("secret key", key.read_text().strip())
         assert line.startswith(b"listening on "), (self._folder / "serve.log").read_text()
         return self
 

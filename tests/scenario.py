@@ -7,14 +7,24 @@ events carry the state.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
-from domain.commands import Cancel, Decide, Expire, OpenPage, RecordDelivery, Reply
+from domain.commands import (
+    Cancel,
+    Decide,
+    Expire,
+    Greet,
+    OpenPage,
+    RecordDelivery,
+    RecordLeaving,
+    Remind,
+    Reply,
+)
 from domain.commands import RequestApproval as Request
 from domain.commands import RequestNextRun as NextRun
 from domain.decision import Channel, Verdict
@@ -38,6 +48,15 @@ def after(**duration: float) -> datetime:
     return NOON + timedelta(**duration)
 
 
+def with_its_card(command: Any, approval_of: Callable[[str], Approval | None]) -> Any:
+    """A tap is on the very card that asks its member, unless a test says which one it was."""
+    is_tap = isinstance(command, Reply) and command.channel is Channel.CARD
+    if not is_tap or command.card is not None or command.reply_id is None:
+        return command
+    approval = approval_of(command.reply_id)
+    return command if approval is None else replace(command, card=approval.card_name(command.by))
+
+
 # The unit of work.
 
 
@@ -55,6 +74,9 @@ class MemoryUnit:
     def carry_out(self, command: Any) -> Any:
         """Run one command and store what it triggered, also when it is refused."""
         self.aggregates = {}
+        command = with_its_card(
+            command, lambda name: self.replayed(Approval, approval_stream(name))
+        )
         try:
             return HANDLERS[type(command)](command, self)
         finally:
@@ -252,9 +274,36 @@ def clock(at: datetime, reply_id: str = NODE) -> Expire:
 def reached(
     to: str, reply_id: str = NODE, at: datetime = NOON + timedelta(seconds=1), **fields: Any
 ) -> RecordDelivery:
-    """WeCom took the message that asks this member, or did not."""
+    """WeCom took the message that asks this member, or another one of that `notice`, or did not."""
     usual: dict[str, Any] = {"notice": f"ask/{same_person(to)}"}
     return RecordDelivery(to=to, stream=approval_stream(reply_id), at=at, **{**usual, **fields})
+
+
+def taps(
+    by: str,
+    verdict: Verdict | None,
+    reply_id: str = NODE,
+    at: datetime = NOON + timedelta(minutes=1),
+    **fields: Any,
+) -> Reply:
+    """A member taps a button of their card, which brings a code that changes the card."""
+    usual: dict[str, Any] = {"channel": Channel.CARD, "response_code": f"tap {by} {at.isoformat()}"}
+    return says(by, verdict, reply_id, at, **{**usual, **fields})
+
+
+def reminds(at: datetime, reply_id: str = NODE) -> Remind:
+    """The clock, when most of the time is over."""
+    return Remind(at=at, reply_id=reply_id)
+
+
+def comes(by: str, at: datetime = NOON + timedelta(minutes=1), **fields: Any) -> Greet:
+    """A member opens the application. At the same moment it is the same delivery."""
+    return Greet(by=by, at=at, **{"delivery_key": f"came {at.isoformat()}", **fields})
+
+
+def leaves(by: str, at: datetime = NOON + timedelta(minutes=1), **fields: Any) -> RecordLeaving:
+    """A member leaves the application's visible range."""
+    return RecordLeaving(by=by, at=at, **{"delivery_key": f"left {at.isoformat()}", **fields})
 
 
 # What follows from them.

@@ -16,6 +16,7 @@ from adapters.simulator.inbox import Delivered
 from adapters.simulator.wecom import SimulatedWeCom
 from domain.identity import inbox_stream
 from domain.inbox import Inbox
+from tests import confidential
 from web import keys
 from web.app import create_app, timekeeper_of
 from web.pace import Limits
@@ -204,11 +205,13 @@ async def start_service(
         "wecom_login_url": url,
         **settings,
     }
+    confidential.note_settings(environment)
     read = read_settings({PREFIX + name.upper(): value for name, value in environment.items()})
     # Sending runs; expiry is driven by the test, so that no timer helps a rule along.
     app = create_app(read, address, clock, clock.monotonic, clockwork=False, sleep=sleep)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
+    confidential.note_key_beside(folder / "fta-approval.db")
     await web.SockSite(runner, listening).start()
     wecom.trusted_hosts.add(urlsplit(f"http://{address}").netloc)
     service = Service(app, runner, address, wecom, clock, aiohttp.ClientSession())

@@ -22,13 +22,14 @@ from adapters.store.read_models import ReadModelDatabase
 from adapters.store.unit import UnitOfWork
 from adapters.store.writer import Writer
 from domain.aggregate import Event
+from domain.approval import Approval
 from domain.errors import Refusal
 from domain.handling import HANDLERS
 from domain.identity import approval_stream
 from projections.directory import Directory
 from projections.projection import Projection
 from projections.runner import ALL, ProjectionRunner
-from tests.scenario import NODE, NOON
+from tests.scenario import NODE, NOON, with_its_card
 
 SOON_S = 10.0
 """Long enough for anything that comes at all."""
@@ -86,6 +87,7 @@ class House:
         for command in commands:
             unit = UnitOfWork(self.store, self.super_approvers, self.directory)
             unit.begin(command.at)
+            command = with_its_card(command, unit.approval)
             try:
                 answer = HANDLERS[type(command)](command, unit)
             except Refusal as refusal:
@@ -207,6 +209,10 @@ class Busy:
 
 async def in_one_batch(writer: Writer, *commands: Any) -> list[Any]:
     """Have commands carried out in one transaction; their answers and refusals."""
+
+    def approval(reply_id: str) -> Approval | None:
+        return writer.store.load(Approval, approval_stream(reply_id))
+
     async with Busy(writer) as busy:
-        await busy.give(*commands)
+        await busy.give(*(with_its_card(command, approval) for command in commands))
     return await busy.outcomes()

@@ -28,6 +28,7 @@ from domain.commands import Reply
 from domain.decision import Channel, Risk, Verdict
 from domain.errors import Refusal
 from domain.inbox import Inbox
+from domain.notifications import Way
 from tests.scenario import (
     NOON,
     MemoryUnit,
@@ -35,9 +36,12 @@ from tests.scenario import (
     ask_next,
     cancels,
     clock,
+    comes,
+    leaves,
     opens,
     presses,
     reached,
+    reminds,
     says,
 )
 
@@ -45,8 +49,20 @@ APPROVE = "approve"
 ENDS = (Approval.Approved, Approval.Rejected, Approval.Expired, Approval.Cancelled)
 AFTER_THE_END = (Approval.Replied, Approval.Notified, Approval.NotificationFailed)
 
-LONG = "重" * 1000
-FIVE_MINUTES, TEN_MINUTES = timedelta(minutes=5), timedelta(minutes=10)
+SHORT, OTHER = "清理磁盘", "重启 nginx"
+NO_CARD, NO_LINK, LONG = "重" * 161, "重" * 600, "重" * 1000
+# What shows the whole message: a text, a text with the address of a page, a card.
+SHOWN_BY = {
+    SHORT: {"text", "link", "card"},
+    OTHER: {"text", "link", "card"},
+    NO_CARD: {"text", "link"},
+    NO_LINK: {"text"},
+    LONG: set(),
+}
+MILLISECOND = timedelta(milliseconds=1)
+TWO_MINUTES, FIVE_MINUTES, TEN_MINUTES = (timedelta(minutes=minutes) for minutes in (2, 5, 10))
+HOUR, HOURS_71 = timedelta(hours=1), timedelta(hours=71)
+NOT_TEXT = "not-text"
 
 
 class Model:
@@ -57,6 +73,10 @@ class Model:
         self.super_approvers: set[str] = set()
         self.seen: set[tuple[str, str]] = set()
         self.inbox = 0
+        self.answered_in_inbox = 0
+        self.told_text_only: set[tuple[str, str]] = set()
+        self.inbox_last: dict[tuple[str, str], datetime] = {}
+        self.greeted: dict[str, list[datetime]] = {}
 
     # Each command answers the code of the refusal, or None.
 
@@ -107,10 +127,15 @@ class Model:
             "ended_at": None,
             "deadline": at + timedelta(seconds=same["expires_in"]),
             "asked": (same["approvers"] | self.super_approvers) - {requester},
-            "reached": {},
+            "sent": {},
+            "gone": set(),
             "cut": set(),
             "opened": set(),
             "notices": set(),
+            "codes": {},
+            "tapped": set(),
+            "reminded": False,
+            "nobody_reached": False,
             "replies": 0,
         }
         return None
@@ -122,24 +147,57 @@ class Model:
         self.seen.add((me, how["key"]))
         if name is None:
             if how["doubt"] is not None:
-                self.inbox += 1
-                return str(how["doubt"])
+                return self._keep_in_inbox(at, me, str(how["doubt"]))
             name = self._only_one_that_can_be_meant(at, me)
             if name is None:
-                self.inbox += 1
-                return "unclear-which"
+                return self._keep_in_inbox(at, me, "unclear-which")
         elif name not in self.approvals:
             fitting = [known for known in self.approvals if known.lower() == name.lower()]
             if len(fitting) != 1:
-                self.inbox += 1
-                return "unknown-approval"
+                return self._keep_in_inbox(at, me, "unknown-approval")
             name = fitting[0]
         approval = self.approvals[name]
-        if how["doubt"] is not None:
+        no: str | None = how["doubt"]
+        if no is not None:
             self._touch(approval, at)
             approval["replies"] += 1
-            return str(how["doubt"])
-        return self._answer(approval, at, by, verdict, how["channel"], from_list=False)
+        else:
+            no = self._answer(approval, at, by, verdict, how["channel"], from_list=False)
+        if how["code"] is not None:
+            approval["codes"][me] = (how["code"], approval["last"])
+            approval["tapped"].add(me)
+        return no
+
+    def _keep_in_inbox(self, at: datetime, me: str, why: str) -> str:
+        self.inbox += 1
+        day = me, f"{at:%Y-%m-%d}"
+        self.inbox_last[day] = max(self.inbox_last.get(day, at), at)
+        if why != NOT_TEXT or day not in self.told_text_only:
+            self.answered_in_inbox += 1
+        if why == NOT_TEXT:
+            self.told_text_only.add(day)
+        return why
+
+    def greet(self, at: datetime, by: str, key: str) -> None:
+        me, day = by.lower(), f"{at:%Y-%m-%d}"
+        if (me, key) in self.seen:
+            return
+        self.seen.add((me, key))
+        if all(at - before >= HOUR for before in self.greeted.get(me, [])) and self._waiting(me):
+            last = max(self.inbox_last.get((me, day), at), at)
+            self.inbox_last[me, day] = last
+            self.greeted.setdefault(me, []).append(last)
+
+    def leave(self, at: datetime, by: str, key: str) -> None:
+        me = by.lower()
+        if (me, key) in self.seen:
+            return
+        self.seen.add((me, key))
+        for a in self.approvals.values():
+            if a["status"] == "pending" and me in a["asked"] - a["gone"]:
+                self._touch(a, at)
+                a["sent"].pop(me, None)
+                self._lose(a, me)
 
     def press(
         self, at: datetime, by: str, verdict: str, name: str, from_list: bool, login: timedelta
@@ -177,7 +235,7 @@ class Model:
                 no = "high-risk-needs-its-page"
             elif a["same"]["risk"] == "high" and status == "approved" and login > FIVE_MINUTES:
                 no = "login-too-old"
-            elif channel != "web" and self._unread(a, me):
+            elif channel != "web" and self._unread(a, me, channel):
                 no = "open-it-first"
         self._touch(a, at)
         if no is None:
@@ -206,38 +264,66 @@ class Model:
         if name not in self.approvals:
             return "unknown-approval"
         a = self.approvals[name]
-        if a["status"] == "pending" and self._unread(a, by.lower()):
+        unread = any(self._unread(a, by.lower(), by_what) for by_what in ("text", "wecom-card"))
+        if a["status"] == "pending" and unread:
             self._touch(a, at)
             a["opened"].add(by.lower())
         return None
 
-    def reach(self, at: datetime, to: str, name: str, problem: str | None, cut: bool) -> str | None:
+    def remind(self, at: datetime, name: str) -> str | None:
+        if name not in self.approvals:
+            return "unknown-approval"
+        a = self.approvals[name]
+        quarter = timedelta(seconds=a["same"]["expires_in"] / 4)
+        left = a["deadline"] - at
+        if a["status"] == "pending" and not a["reminded"] and TWO_MINUTES <= left <= quarter:
+            self._touch(a, at)
+            a["reminded"] = True
+        return None
+
+    def reach(self, at: datetime, to: str, name: str, kind: str, how: dict[str, Any]) -> str | None:
         if name not in self.approvals:
             return "unknown-approval"
         a, me = self.approvals[name], to.lower()
-        if me in a["notices"]:
+        if f"{kind}/{me}" in a["notices"]:
             return None
-        a["notices"].add(me)
+        a["notices"].add(f"{kind}/{me}")
         self._touch(a, at)
-        if problem is None:
-            a["reached"][me] = a["last"]
-            if cut:
+        if kind == "card":
+            a["codes"].pop(me, None)
+        elif kind == "ask" and "problem" in how:
+            self._lose(a, me)
+        elif kind == "ask":
+            a["gone"].discard(me)
+            a["sent"][me] = (how["way"], a["last"])
+            if how.get("cut"):
                 a["cut"].add(me)
+            if "response_code" in how and me not in a["tapped"]:
+                a["codes"][me] = (how["response_code"], a["last"])
         return None
 
-    def _only_one_that_can_be_meant(self, at: datetime, me: str) -> str | None:
-        waiting = [
+    def _lose(self, a: dict[str, Any], me: str) -> None:
+        a["gone"].add(me)
+        if a["status"] == "pending" and a["same"]["approvers"] & a["asked"] <= a["gone"]:
+            a["nobody_reached"] = True
+
+    def _waiting(self, me: str) -> list[str]:
+        return [
             name
             for name, a in self.approvals.items()
             if a["status"] == "pending"
             and me in a["same"]["approvers"] | self.super_approvers
             and me != (a["same"]["requested_by"] or "").lower()
         ]
+
+    def _only_one_that_can_be_meant(self, at: datetime, me: str) -> str | None:
+        waiting = self._waiting(me)
         if len(waiting) != 1:
             return None
         (name,) = waiting
         a = self.approvals[name]
-        if me not in a["reached"] or a["reached"][me] >= at or a["same"]["risk"] == "high":
+        way, reached_at = a["sent"].get(me, ("digest", at))
+        if way == "digest" or reached_at >= at or a["same"]["risk"] == "high":
             return None
         for other_name, other in self.approvals.items():
             lately = other["asked_at"] >= at - TEN_MINUTES or (
@@ -247,8 +333,13 @@ class Model:
                 return None
         return name
 
-    def _unread(self, a: dict[str, Any], me: str) -> bool:
-        return (a["same"]["message"] == LONG or me in a["cut"]) and me not in a["opened"]
+    def _unread(self, a: dict[str, Any], me: str, channel: str) -> bool:
+        shown_by = SHOWN_BY[a["same"]["message"]]
+        if me in a["opened"]:
+            return False
+        if a["sent"].get(me, ("digest",))[0] != "digest":
+            return me in a["cut"] or "text" not in shown_by
+        return ("card" if channel == "wecom-card" else "link") not in shown_by
 
     def _expire(self, a: dict[str, Any], at: datetime) -> None:
         if a["status"] == "pending" and at >= a["deadline"]:
@@ -268,12 +359,26 @@ picks = st.integers(0, 11)
 people = st.sampled_from(["zhangsan", "lisi", "wangwu", "ZhangSan", "LISI"])
 groups = st.lists(people, min_size=1, max_size=3)
 engines = st.sampled_from(["fta", "fta", "fta", "other"])
-messages = st.sampled_from(["清理磁盘", "清理磁盘", "重启 nginx", LONG])
+messages = st.sampled_from([SHORT, SHORT, OTHER, NO_CARD, NO_LINK, LONG])
 verdicts = st.sampled_from(["approve", "approve", "reject"])
 channels = st.sampled_from([Channel.TEXT, Channel.CARD])
 logins = st.sampled_from([timedelta(milliseconds=ms) for ms in (0, 300_000, 300_001)])
 steps = st.sampled_from(
     [timedelta(milliseconds=ms) for ms in (-2000, -1, 1, 1, 59_999, 60_000, 601_000, 1_200_000)]
+)
+lengths = st.sampled_from([60, 479, 480, 1200, 1200, 1200, 400_000])
+ways = st.sampled_from(
+    [
+        {"way": "text"},
+        {"way": "text", "cut": True},
+        {"way": "card", "response_code": "sent"},
+        {"way": "card", "response_code": "sent", "cut": True},
+        {"way": "both", "response_code": "sent"},
+        {"way": "digest"},
+        {"way": ""},
+        {"problem": "不在可见范围"},
+        {"problem": "不在可见范围", "unreachable": True},
+    ]
 )
 
 
@@ -287,7 +392,7 @@ class ApprovalMachine(RuleBasedStateMachine):
         self.keys = 0
         self.settings_change(supers)
         self.request_by_the_old_api(
-            obj_id="a_1", engine="fta", message="清理磁盘", approvers=["zhangsan", "lisi"]
+            obj_id="a_1", engine="fta", message=SHORT, approvers=["zhangsan", "lisi"]
         )
 
     def both(self, command: Any, expected: str | None) -> None:
@@ -316,7 +421,7 @@ class ApprovalMachine(RuleBasedStateMachine):
         approvers=groups,
         requested_by=st.sampled_from([None, None, "lisi", "WangWu"]),
         risk=st.sampled_from(["medium", "medium", "high"]),
-        expires_in=st.sampled_from([60, 1200, 1200]),
+        expires_in=lengths,
     )
     def request(self, risk: str, **asked: Any) -> None:
         expected = self.model.request(self.now, risk=risk, **asked)
@@ -346,12 +451,13 @@ class ApprovalMachine(RuleBasedStateMachine):
         verdict=verdicts,
         pick=st.one_of(st.none(), picks),
         channel=channels,
-        doubt=st.sampled_from([None, None, None, "question"]),
+        doubt=st.sampled_from([None, None, None, "question", NOT_TEXT]),
     )
     def reply(
         self, by: str, verdict: str, pick: int | None, channel: Channel, doubt: str | None
     ) -> Reply:
         self.keys += 1
+        code = f"tap {self.keys}" if channel is Channel.CARD and self.keys % 4 else None
         reply_id = None if pick is None else self.picked(pick)
         command = says(
             by,
@@ -361,6 +467,7 @@ class ApprovalMachine(RuleBasedStateMachine):
             channel=channel,
             doubt=doubt,
             delivery_key=str(self.keys),
+            response_code=code,
         )
         self.deliver(command)
         return command
@@ -375,6 +482,7 @@ class ApprovalMachine(RuleBasedStateMachine):
             channel=command.channel.value,
             doubt=command.doubt,
             key=command.delivery_key,
+            code=command.response_code,
         )
         self.both(command, expected)
 
@@ -390,7 +498,7 @@ class ApprovalMachine(RuleBasedStateMachine):
     def reply_without_an_id_to_what_arrived(
         self, data: st.DataObject, by: str, verdict: str, pause: timedelta
     ) -> None:
-        self.send(data.draw(st.sampled_from(self.waiting())), by, None, cut=False)
+        self.send(data.draw(st.sampled_from(self.waiting())), by, "ask", {"way": "text"})
         self.now += pause
         self.reply(by, verdict, None, Channel.TEXT, None)
 
@@ -418,20 +526,68 @@ class ApprovalMachine(RuleBasedStateMachine):
         name = self.picked(pick)
         self.both(opens(by, name, self.now), self.model.open_page(self.now, by, name))
 
-    @rule(
-        pick=picks,
-        to=people,
-        problem=st.sampled_from([None, None, "不在可见范围"]),
-        cut=st.sampled_from([False, False, True]),
-    )
-    def reach(self, pick: int, to: str, problem: str | None, cut: bool) -> None:
-        self.send(self.picked(pick), to, problem, cut)
+    @rule(pick=picks, to=people, how=ways)
+    def reach(self, pick: int, to: str, how: dict[str, Any]) -> None:
+        self.send(self.picked(pick), to, "ask", how)
 
-    def send(self, name: str, to: str, problem: str | None, cut: bool) -> None:
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data(), how=ways)
+    def reach_all(self, data: st.DataObject, how: dict[str, Any]) -> None:
+        """Of one approval, so that there is one of which nobody can be told."""
+        name = data.draw(st.sampled_from(self.waiting()))
+        for to in sorted(self.model.approvals[name]["asked"]):
+            self.send(name, to, "ask", how)
+
+    @rule(pick=picks, to=people, kind=st.sampled_from(["card", "card", "end", "remind"]))
+    def reach_by_another_message(self, pick: int, to: str, kind: str) -> None:
+        self.send(self.picked(pick), to, kind, {"way": "text"})
+
+    def send(self, name: str, to: str, kind: str, how: dict[str, Any]) -> None:
         """Only who was asked is sent the message that asks."""
         if name not in self.model.approvals or to.lower() in self.model.approvals[name]["asked"]:
-            expected = self.model.reach(self.now, to, name, problem, cut)
-            self.both(reached(to, name, self.now, problem=problem, cut=cut), expected)
+            expected = self.model.reach(self.now, to, name, kind, how)
+            told = {**how, "way": Way(how.get("way", "text"))}
+            notice = f"{kind}/{to.lower()}"
+            self.both(reached(to, name, self.now, notice=notice, **told), expected)
+
+    @rule(pick=picks)
+    def clock_reminds(self, pick: int) -> None:
+        name = self.picked(pick)
+        self.both(reminds(self.now, name), self.model.remind(self.now, name))
+
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data(), before=st.sampled_from([-1, 0, 0, 1]), again=st.booleans())
+    def clock_reminds_when_it_is_due(self, data: st.DataObject, before: int, again: bool) -> None:
+        """To the millisecond: when a quarter of the time is left, and when two minutes are."""
+        name = data.draw(st.sampled_from(self.waiting()))
+        a = self.model.approvals[name]
+        quarter = timedelta(seconds=a["same"]["expires_in"] / 4)
+        left = data.draw(st.sampled_from([quarter, TWO_MINUTES])) + before * MILLISECOND
+        self.now = max(self.now, a["deadline"] - left)
+        for _ in range(1 + again):
+            self.both(reminds(self.now, name), self.model.remind(self.now, name))
+
+    @rule(by=people, key=st.integers(0, 30))
+    def leave(self, by: str, key: int) -> None:
+        """Some of the keys come twice."""
+        self.model.leave(self.now, by, f"left {key}")
+        self.both(leaves(by, self.now, delivery_key=f"left {key}"), None)
+
+    @rule(
+        by=people,
+        key=st.integers(0, 30),
+        pause=st.sampled_from([MILLISECOND, HOUR - MILLISECOND, HOUR, -2 * MILLISECOND]),
+    )
+    def come_and_come_again(self, by: str, key: int, pause: timedelta) -> None:
+        for number in (key, key + 1):
+            self.model.greet(self.now, by, f"came {number}")
+            self.both(comes(by, self.now, delivery_key=f"came {number}"), None)
+            self.now += pause
+
+    @rule(before=st.sampled_from([timedelta(minutes=30), HOUR, MILLISECOND]))
+    def midnight_comes(self, before: timedelta) -> None:
+        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.now = midnight + timedelta(days=1) - before
 
     def picked(self, pick: int) -> str:
         """Mostly a name that is known; else one in the other case, or an unknown one."""
@@ -457,6 +613,31 @@ class ApprovalMachine(RuleBasedStateMachine):
             assert approval.modified_at == told["last"], name
             assert self.count(Approval.Replied, approval.id) == told["replies"], name
         assert self.count(Inbox.Received) == self.model.inbox
+        received = [event for event in self.unit.stored if isinstance(event, Inbox.Received)]
+        answered = sum(not event.unanswered for event in received)
+        assert answered == self.model.answered_in_inbox
+
+    @invariant()
+    def the_model_tells_the_same_of_every_message(self) -> None:
+        for approval in self.unit.approvals():
+            name, told = approval.reply_id, self.model.approvals[approval.reply_id]
+            assert approval.reminded == told["reminded"], name
+            assert approval.nobody_reached == told["nobody_reached"], name
+            notifications = approval.notifications
+            assert set(map(str.lower, notifications.reached())) == {
+                me for me, (way, _) in told["sent"].items() if way
+            }, name
+            for me in ("zhangsan", "lisi", "wangwu"):
+                way = told["sent"].get(me, ("", None))[0]
+                assert notifications.is_beyond_reach(me) == (me in told["gone"]), name
+                by_text = way in ("text", "both", "digest")
+                assert notifications.was_asked_by_text(me) == by_text, name
+                has_card = way in ("card", "both") or me in told["codes"]
+                assert notifications.has_card(me) == has_card, name
+                code, given_at = told["codes"].get(me, (None, self.now))
+                for now in (self.now, given_at + HOURS_71 - MILLISECOND, given_at + HOURS_71):
+                    good = code if now - given_at < HOURS_71 else None
+                    assert notifications.code_for(me, now) == good, name
 
     @invariant()
     def an_approval_ends_once_and_for_all(self) -> None:
@@ -469,6 +650,28 @@ class ApprovalMachine(RuleBasedStateMachine):
                 assert all(isinstance(event, AFTER_THE_END) for event in later)
                 assert self.ended.setdefault(approval.reply_id, end) == end
             assert bool(ends) == (approval.reply_id in self.ended)
+
+    @invariant()
+    def nothing_is_said_twice(self) -> None:
+        for approval in self.unit.approvals():
+            assert self.count(Approval.Reminded, approval.id) <= 1
+            assert self.count(Approval.NobodyReached, approval.id) <= 1
+            notices = [
+                event.notice
+                for event in self.unit.events_of(approval.id)
+                if isinstance(event, Approval.Notified | Approval.NotificationFailed)
+            ]
+            assert len(notices) == len(set(notices))
+
+    @invariant()
+    def nobody_is_greeted_twice_within_an_hour(self) -> None:
+        greeted: dict[str, list[datetime]] = {}
+        for event in self.unit.stored:
+            if isinstance(event, Inbox.Greeted):
+                greeted.setdefault(event.by.lower(), []).append(event.timestamp)
+        for times in greeted.values():
+            assert all(later - earlier >= HOUR for earlier, later in pairwise(sorted(times)))
+        assert greeted == self.model.greeted
 
     @invariant()
     def time_never_goes_back_inside_one_approval(self) -> None:

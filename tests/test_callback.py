@@ -14,6 +14,7 @@ import pytest
 from adapters.simulator.wecom import SimulatedWeCom
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.envelope import seal_post
+from tests import confidential
 from tests.conftest import StartService
 from tests.service import Service
 from web import keys
@@ -52,6 +53,7 @@ def crypto_of(wecom: SimulatedWeCom, **differs: str) -> CallbackCrypto:
 
 def sealed(service: Service, inner: bytes, **differs: str) -> tuple[dict[str, str], bytes]:
     """Query and body of a genuine POST, or of one that differs in a secret."""
+    confidential.note("decrypted message", inner.decode(errors="replace"))
     timestamp = differs.pop("timestamp", str(int(service.clock().timestamp())))
     body, signature = seal_post(
         crypto_of(service.wecom, **differs),

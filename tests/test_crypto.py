@@ -1,14 +1,15 @@
-"""Callback encryption: WeCom's own vectors, every way to be wrong, another library's opinion."""
+"""Callback encryption: WeCom's own vectors, every way to be wrong.
+
+Another library's opinion stands in test_wechatpy.py.
+"""
 
 import base64
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,33 +203,3 @@ def test_a_refusal_says_its_code_and_no_secret(encrypted: str, code: str) -> Non
 def test_nothing_that_is_sent_breaks_the_decryption(encrypted: str) -> None:
     with pytest.raises(NotGenuine):
         OURS.decrypt(encrypted)
-
-
-@pytest.fixture(scope="module")
-def theirs() -> Any:
-    """wechatpy's encryption: an independent implementation."""
-    with warnings.catch_warnings():
-        # Unmaintained, it imports what newer Pythons deprecate; that is its concern, not ours.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import wechatpy.replies  # noqa: F401 - else encrypt_message imports it outside this block
-        from wechatpy.enterprise.crypto import WeChatCrypto
-    return WeChatCrypto(TOKEN, KEY, CORP)
-
-
-@pytest.mark.parametrize("text", ["hello", "同意 100_2 👍", "x" * 5000, " <&]]> \n"])
-def test_wechatpy_reads_what_we_encrypt(theirs: Any, text: str) -> None:
-    encrypted = OURS.encrypt(text.encode())
-    signature = OURS.signature("1700000000", "abc", encrypted)
-    message = {"Encrypt": encrypted}
-
-    assert theirs.decrypt_message(message, signature, "1700000000", "abc") == text
-    assert theirs.check_signature(signature, "1700000000", "abc", encrypted) == text
-
-
-@pytest.mark.parametrize("text", ["hello", "同意 100_2 👍", "x" * 5000, " <&]]> \n"])
-def test_we_read_what_wechatpy_encrypts(theirs: Any, text: str) -> None:
-    sealed = fromstring(theirs.encrypt_message(text, "abc", "1700000000"))
-    encrypted = sealed.findtext("Encrypt")
-
-    OURS.verify(sealed.findtext("MsgSignature"), "1700000000", "abc", encrypted)
-    assert OURS.decrypt(encrypted).decode() == text

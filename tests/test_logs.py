@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests import confidential
 from tests.process import SCRIPT
 from tests.service import TOKEN
 from tests.test_crash import PREFIX_PATH, free_port
@@ -66,6 +67,7 @@ async def ask(http: aiohttp.ClientSession, port: int, obj_id: str) -> int:
 
 async def test_a_request_that_is_not_understood_is_not_quoted(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
+    confidential.logs.append(log)
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             SCRIPT,

@@ -10,26 +10,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.store.event_store import EventStore
 from adapters.store.read_models import ReadModelDatabase
 from domain.approval import Approval
-from domain.commands import EndSession, EndSessionsOf, OpenSession, RecordDelivery
+from domain.commands import EndSession, OpenSession, RecordDelivery
 from domain.decision import Channel
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream, inbox_stream
-from domain.inbox import Inbox
 from domain.session import Session
 from projections import runner as runner_module
 from projections.decision_feed import decisions_after
 from projections.directory import Directory
 from projections.document import document
-from projections.outbox import Lane, messages_for, waiting_lanes
 from projections.projection import Fact, Projection, milliseconds
 from projections.runner import ALL, Fold, ProjectionRunner
+from tests.histories import NODES, PEOPLE, RANDOM, histories, live
 from tests.scenario import (
     APPROVE,
     DEADLINE,
@@ -40,12 +38,14 @@ from tests.scenario import (
     MemoryDirectory,
     after,
     ask,
-    ask_next,
     cancels,
     clock,
+    comes,
+    leaves,
     opens,
     presses,
     reached,
+    reminds,
     says,
 )
 from tests.stores import (
@@ -216,6 +216,28 @@ def test_a_deadline_stands_until_the_end(house: House, command: Any, status: str
     assert [row["reply_id"] for row in house.rows("deadlines")] == [OTHER]
 
 
+def test_a_reminder_that_was_made_is_not_due_again(house: House) -> None:
+    house.do(ask(), ask(obj_id=OTHER), reminds(after(minutes=15)))
+    told = {row["reply_id"]: row for row in house.rows("deadlines")}
+    assert (told[NODE]["remind_at"], told[NODE]["expires_at"]) == (None, milliseconds(DEADLINE))
+    assert told[OTHER]["remind_at"] == milliseconds(after(minutes=15))
+
+
+# Nobody reached.
+
+
+def test_an_approval_of_which_nobody_can_be_told_is_marked_for_ever(house: House) -> None:
+    house.do(ask(), ask(obj_id=OTHER), reached("zhangsan", problem="no"))
+    assert house.directory().nobody_reached() == 0
+    house.do(reached("lisi", problem="no"), reached("lisi", OTHER, problem="no"))
+    for status in ("pending", "cancelled"):
+        marks = {row["reply_id"]: row["nobody_reached"] for row in house.rows("approvals")}
+        assert marks == {NODE: 1, OTHER: 0}
+        assert [row["status"] for row in of_node(house.rows("approvals"))] == [status]
+        assert house.directory().nobody_reached() == 1
+        house.do(cancels())
+
+
 # The decision feed.
 
 
@@ -316,6 +338,8 @@ def test_every_event_stands_in_the_audit_trail(house: House) -> None:
     house.store.found(NOON)
     house.do(LOGIN, ask(message=LONG), reached("zhangsan"), reached("lisi", problem="no"), OPENED)
     house.do(STRANGE, BY_CARD, UNREADABLE, ANSWERED, LOGOUT)
+    house.do(ask(obj_id=OTHER), comes("lisi"), reminds(after(minutes=15), OTHER))
+    house.do(leaves("zhangsan", after(minutes=16)), reached("lisi", OTHER, problem="no"))
     endings: list[Any] = [says("lisi", REJECT), clock(DEADLINE), cancels()]
     for number, command in enumerate(endings):
         house.do(ask(obj_id=f"{number}_1"), replace(command, reply_id=f"{number}_1"))
@@ -335,6 +359,10 @@ def test_every_event_stands_in_the_audit_trail(house: House) -> None:
         "approval.rejected": ("lisi", "wecom-text", None),
         "approval.expired": (None, None, None),
         "approval.cancelled": ("fta", "api", None),
+        "approval.reminded": (None, None, None),
+        "approval.became-unreachable": ("zhangsan", None, None),
+        "approval.nobody-reached": (None, None, None),
+        "inbox.greeted": ("lisi", None, None),
         "inbox.received": ("zhangsan", "wecom-text", "unreadable"),
         "inbox.answered": ("zhangsan", None, None),
     }
@@ -344,106 +372,7 @@ def test_every_event_stands_in_the_audit_trail(house: House) -> None:
     assert refused["stream"] == approval_stream(NODE)
 
 
-# The outbox.
-
-
-def notices(house: House) -> list[tuple[str, str, str]]:
-    """What is to be sent: stream, notice, to whom."""
-    return sorted((r["stream"], r["notice"], r["userid"]) for r in house.rows("outbox"))
-
-
-APPROVAL = approval_stream(NODE)
-ASK = [(APPROVAL, "ask/wangwu", "wangwu"), (APPROVAL, "ask/zhangsan", "ZhangSan")]
-
-
-def test_a_request_calls_for_a_message_to_each_who_is_asked(house: House) -> None:
-    house.do(ask(approvers=["ZhangSan", "lisi"], requested_by="lisi"))
-    assert notices(house) == ASK
-    row = only(house.rows("outbox"), userid="ZhangSan")
-    assert (row["member"], row["position"], row["payload"]) == ("zhangsan", 1, "null")
-
-
-@pytest.mark.parametrize("delivered", [NOTIFIED, FAILED])
-def test_a_message_goes_when_it_is_known_what_became_of_it(house: House, delivered: Any) -> None:
-    both = ["ZhangSan", "lisi"]
-    house.do(ask(approvers=both), ask(obj_id=OTHER, approvers=both), delivered)
-    assert (APPROVAL, f"ask/{delivered.to}", delivered.to) not in notices(house)
-    assert len(notices(house)) == 5
-
-
-@pytest.mark.parametrize(("command", "status"), ENDED)
-def test_nobody_is_asked_about_what_has_ended(house: House, command: Any, status: str) -> None:
-    house.do(ask(), DOUBTED, ask(obj_id=OTHER), command)
-    kept = [(stream, notice) for stream, notice, _ in notices(house)]
-    assert kept == [
-        (APPROVAL, "answer/2"),
-        (approval_stream(OTHER), "ask/lisi"),
-        (approval_stream(OTHER), "ask/wangwu"),
-        (approval_stream(OTHER), "ask/zhangsan"),
-    ]
-
-
-@pytest.mark.parametrize("channel", list(Channel))
-def test_a_message_is_answered_by_a_message(house: House, channel: Channel) -> None:
-    """What is pressed on a page is answered there, what is tapped by the card that changes."""
-    house.do(ask(), says("zhangsan", APPROVE, channel=channel))
-    answers = [r for r in house.rows("outbox") if r["notice"].startswith("answer/")]
-    if channel is not Channel.TEXT:
-        assert answers == []
-        return
-    (answer,) = answers
-    assert (answer["notice"], answer["member"], answer["position"]) == ("answer/2", "zhangsan", 2)
-    replied = msgspec.json.decode(answer["payload"], type=Approval.Replied)
-    assert replied == house.store.events_of(APPROVAL)[1][1]
-
-
-def test_a_reply_that_names_nothing_is_answered_once(house: House) -> None:
-    house.do(UNREADABLE, says("zhangsan", None, reply_id=None, at=after(minutes=2)))
-    stream = inbox_stream("zhangsan", NOON)
-    assert notices(house) == [
-        (stream, "answer/1", "zhangsan"),
-        (stream, "answer/2", "zhangsan"),
-    ]
-    payload = only(house.rows("outbox"), notice="answer/1")["payload"]
-    assert msgspec.json.decode(payload, type=Inbox.Received).words == UNREADABLE.words
-    house.do(ANSWERED)
-    assert [notice for _, notice, _ in notices(house)] == ["answer/2"]
-
-
-def test_an_answer_goes_when_it_was_delivered(house: House) -> None:
-    answered = RecordDelivery(
-        at=after(minutes=3), stream=APPROVAL, notice="answer/2", to="zhangsan"
-    )
-    house.do(ask(), says("zhangsan", APPROVE), answered)
-    assert notices(house) == []
-
-
-def test_messages_stand_in_the_order_in_which_they_were_called_for(house: House) -> None:
-    house.do(ask(), ask(obj_id=OTHER), says("ZhangSan", None), says("lisi", None))
-    house.catch_up()
-    assert sorted(waiting_lanes(house.read_models)) == [
-        ("lisi", Lane.ANSWERS),
-        ("lisi", Lane.NOTICES),
-        ("wangwu", Lane.NOTICES),
-        ("zhangsan", Lane.ANSWERS),
-        ("zhangsan", Lane.NOTICES),
-    ]
-    notices = messages_for(house.read_models, "zhangsan", Lane.NOTICES, 10)
-    assert [(row["position"], row["notice"]) for row in notices] == [
-        (1, "ask/zhangsan"),
-        (2, "ask/zhangsan"),
-    ]
-    (answer,) = messages_for(house.read_models, "zhangsan", Lane.ANSWERS, 10)
-    assert (answer["position"], answer["notice"]) == (3, "answer/2")
-    assert len(messages_for(house.read_models, "zhangsan", Lane.NOTICES, 1)) == 1
-
-
-def test_a_rebuild_brings_back_nothing_that_was_delivered(house: House) -> None:
-    house.do(ask(), reached("zhangsan"), reached("lisi", problem="no"), says("lisi", None))
-    house.do(RecordDelivery(at=after(minutes=3), stream=APPROVAL, notice="answer/4", to="lisi"))
-    assert notices(house) == [(APPROVAL, "ask/wangwu", "wangwu")]
-    house.runner.rebuild(["outbox"])
-    assert notices(house) == [(APPROVAL, "ask/wangwu", "wangwu")]
+# Rebuilding.
 
 
 def test_nobody_sees_half_a_rebuild(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -797,6 +726,56 @@ def test_deadlines_come_up_when_they_have_passed_earliest_first(house: House) ->
     assert directory.deadlines_until(after(seconds=60), 2) == ["1_1", "0_1"]
 
 
+def test_reminders_come_up_while_they_are_of_use_earliest_first(house: House) -> None:
+    """From when a quarter is left until two minutes are."""
+    for number, minutes in enumerate([20, 16, 24, 40, 7]):
+        house.do(ask(obj_id=f"{number}_1", expires_in=minutes * 60))
+    house.do(reminds(after(minutes=30), "3_1"), ask(obj_id="5_1"), cancels(reply_id="5_1"))
+    directory = house.directory()
+    assert directory.reminders_due(after(minutes=12) - MILLISECOND, 10) == []
+    assert directory.reminders_due(after(minutes=12), 10) == ["1_1"]
+    assert directory.reminders_due(after(minutes=14), 10) == ["1_1"]
+    assert directory.reminders_due(after(minutes=14) + MILLISECOND, 10) == []
+    assert directory.reminders_due(after(minutes=18), 10) == ["0_1", "2_1"]
+    assert directory.reminders_due(after(minutes=18), 1) == ["0_1"]
+    assert directory.reminders_due(after(minutes=18) + MILLISECOND, 10) == ["2_1"]
+    assert directory.reminders_due(after(minutes=38), 10) == []
+
+
+@pytest.mark.parametrize("member", ["zhangsan", "wangwu"])
+def test_the_most_urgent_comes_first_of_what_can_still_be_decided(
+    house: House, member: str
+) -> None:
+    for number, minutes in enumerate([20, 10, 30]):
+        house.do(ask(obj_id=f"{number}_1", expires_in=minutes * 60, approvers=["ZhangSan"]))
+    house.do(ask(obj_id="3_1"), cancels(reply_id="3_1"), ask(obj_id="4_1", requested_by="wangwu"))
+    house.do(says("lisi", APPROVE, "4_1"))
+    directory, userid = house.directory(), member.upper()
+    assert directory.most_urgent(userid, NOON, 2) == (3, ["1_1", "0_1"])
+    assert directory.most_urgent(userid, NOON, 9) == (3, ["1_1", "0_1", "2_1"])
+    assert directory.most_urgent(userid, after(minutes=10) - MILLISECOND, 1) == (3, ["1_1"])
+    assert directory.most_urgent(userid, after(minutes=10), 1) == (2, ["0_1"])
+    assert directory.most_urgent(userid, after(minutes=30), 1) == (0, [])
+    assert directory.most_urgent("sunqi", NOON, 1) == (0, [])
+
+
+def test_addressed_to_a_member_is_what_they_were_asked_and_nothing_has_ended(house: House) -> None:
+    house.do(
+        ask(obj_id="1_1", approvers=["ZhangSan"]),
+        ask(obj_id="2_1", approvers=["zhangsan", "lisi"], expires_in=60),
+        ask(obj_id="3_1", approvers=["lisi"]),
+        ask(obj_id="4_1", approvers=["zhangsan", "lisi"], requested_by="zhangsan"),
+        ask(obj_id="5_1"),
+        cancels(reply_id="5_1"),
+    )
+    directory = house.directory()
+    assert directory.addressed_to("zhangSAN") == ["1_1", "2_1"]
+    assert directory.addressed_to("wangwu") == ["1_1", "2_1", "3_1", "4_1"]
+    assert directory.addressed_to("sunqi") == []
+    unasked = Directory(house.read_models, ["sunqi"])
+    assert unasked.addressed_to("sunqi") == []
+
+
 def test_approvals_are_listed_by_number_from_a_cursor(house: House) -> None:
     for number in range(6):
         engine = "one" if number % 2 else "two"
@@ -836,107 +815,11 @@ def test_the_open_sessions_of_a_member_are_found_whatever_the_case(house: House)
 
 def test_an_approval_is_found_by_its_uuid(house: House) -> None:
     house.do(ask())
-    assert house.directory().reply_id_of(approval_id(APPROVAL)) == NODE
+    assert house.directory().reply_id_of(approval_id(approval_stream(NODE))) == NODE
     assert house.directory().reply_id_of(approval_id("approval-other")) is None
 
 
 # Whatever happens, in whatever order: the rows follow from the events.
-
-PEOPLE = ["zhangsan", "ZhangSan", "lisi", "wangwu"]
-NODES = ["1_1", "A_2", "a_2"]
-people = st.sampled_from(PEOPLE)
-reply_ids = st.sampled_from([*NODES, *NODES, *NODES, "1_1.2", "A_2.2", "nowhere"])
-verdicts = st.sampled_from([APPROVE, REJECT])
-
-
-def made(kind: Any, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A command without its time."""
-    return st.fixed_dictionaries(strategies).map(lambda fields: (kind, fields))
-
-
-def send(house: House, at: datetime, number: int, problem: str | None) -> RecordDelivery | None:
-    """One of the messages that stand in the outbox is sent; None if there is none."""
-    waiting = house.rows("outbox")
-    if not waiting:
-        return None
-    row = waiting[number % len(waiting)]
-    return RecordDelivery(
-        at=at, stream=row["stream"], notice=row["notice"], to=row["userid"], problem=problem
-    )
-
-
-def _log_in(at: datetime, by: str, minutes: int) -> OpenSession:
-    session = f"{by} {at} {minutes}"
-    return OpenSession(at=at, session=session, by=by, expires_at=at + timedelta(minutes=minutes))
-
-
-def log_out(house: House, at: datetime, number: int) -> EndSession | None:
-    """One of the sessions that are open ends; None if there is none."""
-    sessions = house.rows("sessions")
-    session = sessions[number % len(sessions)]["session"] if sessions else None
-    return session and EndSession(at=at, session=session)
-
-
-def _all_out(at: datetime, by: str) -> EndSessionsOf:
-    return EndSessionsOf(at=at, by=by, why="ended-by-administrator")
-
-
-ASKING = made(
-    ask,
-    obj_id=st.sampled_from(NODES),
-    run=st.sampled_from([1, 1, 2]),
-    approvers=st.lists(people, min_size=2, max_size=3),
-    requested_by=st.sampled_from([None, None, "lisi", "wangwu"]),
-    engine=st.sampled_from(["fta", "fta", "自愈"]),
-    message=st.sampled_from(["重启", "重启", LONG]),
-    expires_in=st.sampled_from([60, 1200, 86400]),
-)
-DECIDING = st.one_of(
-    made(
-        says,
-        by=people,
-        verdict=st.sampled_from([APPROVE, REJECT, None]),
-        reply_id=st.none() | reply_ids,
-        channel=st.sampled_from([Channel.TEXT, Channel.CARD]),
-    ),
-    made(presses, by=people, verdict=verdicts, reply_id=reply_ids, from_list=st.booleans()),
-)
-DELIVERING = made(
-    reached,
-    to=people,
-    reply_id=st.sampled_from(NODES),
-    problem=st.sampled_from([None, None, "no"]),
-    cut=st.booleans(),
-)
-THE_REST = st.one_of(
-    made(ask_next, obj_id=st.sampled_from(NODES), approvers=st.lists(people, min_size=1)),
-    made(cancels, reply_id=reply_ids),
-    made(clock, reply_id=reply_ids),
-    made(opens, by=people, reply_id=reply_ids),
-    made(send, number=st.integers(0, 20), problem=st.sampled_from([None, None, "no"])),
-    made(_log_in, by=people, minutes=st.integers(0, 20)),
-    made(log_out, number=st.integers(0, 20)),
-    made(_all_out, by=people),
-)
-COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, THE_REST)
-SECONDS = st.sampled_from([0, 0, 1, 61, 601])
-
-
-def histories(asked: int, longest: int) -> st.SearchStrategy[list[tuple[int, Any]]]:
-    """Something is asked first, then anything happens; with the seconds since what came before."""
-    beginning = st.lists(st.tuples(SECONDS, ASKING), min_size=asked, max_size=asked)
-    then = st.lists(st.tuples(SECONDS, COMMANDS), min_size=longest // 2, max_size=longest)
-    return st.builds(list.__add__, beginning, then)
-
-
-def live(house: House, history: Sequence[tuple[int, Any]]) -> None:
-    at = NOON
-    for seconds, (kind, fields) in history:
-        at += timedelta(seconds=seconds)
-        if kind in (send, log_out):
-            fields = {**fields, "house": house}
-        if command := kind(at=at, **fields):
-            house.do(command)
 
 
 @contextmanager
@@ -949,9 +832,6 @@ def lived(history: Sequence[tuple[int, Any]]) -> Iterator[tuple[House, Path]]:
             house.catch_up()
         house.is_live = False
         yield house, Path(directory)
-
-
-RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @settings(RANDOM, max_examples=25)
@@ -1003,12 +883,26 @@ def test_the_directory_says_what_the_approvals_say(
         assert {s for s in everyone if s.startswith(APPROVAL_STREAM)} == set(streams)
         since = NOON + timedelta(seconds=seconds)
         for userid in [*PEOPLE, "sunqi"]:
-            assert sorted(told.waiting_for(userid)) == sorted(true.waiting_for(userid))
+            waiting = sorted(true.waiting_for(userid))
+            assert sorted(told.waiting_for(userid)) == waiting
+            assert sorted(told.addressed_to(userid)) == sorted(true.addressed_to(userid))
+            still = [a.reply_id for a in approvals if a.expires_at > since]
+            count, first = told.most_urgent(userid, since, 100)
+            assert sorted(first) == sorted(set(still) & set(waiting))
+            assert count == len(first)
             assert sorted(told.sessions_of(userid, since)) == sorted(
                 true.sessions_of(userid, since)
             )
             assert sorted(told.lately_asked_or_ended(userid, since)) == sorted(
                 true.lately_asked_or_ended(userid, since)
             )
+        assert told.nobody_reached() == sum(a.nobody_reached for a in approvals)
+        due = [a for a in approvals if a.ending is None and not a.reminded and a.remind_at]
+        two_minutes_later = since + timedelta(minutes=2)
+        assert sorted(told.reminders_due(since, 100)) == sorted(
+            a.reply_id
+            for a in due
+            if a.remind_at and a.remind_at <= since and two_minutes_later <= a.expires_at
+        )
         for name in [*NODES, "a_2.2"]:
             assert sorted(told.same_but_for_case(name)) == sorted(true.same_but_for_case(name))

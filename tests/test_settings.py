@@ -25,6 +25,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.store.read_models import ReadModelDatabase
+from tests import confidential
 from web.settings import PREFIX, Settings, WrongSettings, read_settings
 
 SCRIPT = Path(sys.executable).with_name("fta-approval")
@@ -82,6 +83,7 @@ class Serving:
 async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Serving]:
     """The service as a process; whatever happens, it has ended afterwards."""
     log = folder / "serve.log"
+    confidential.logs.append(log)
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             SCRIPT,
@@ -619,6 +621,48 @@ async def test_a_crash_shown_on_a_terminal_shows_no_token(tmp_path: Path) -> Non
     assert "crashed" in shown
     assert "ZeroDivisionError" in shown
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [
+        ("debug", ["ours debug", "ours info", "ours warning", "theirs debug", "theirs warning"]),
+        ("info", ["ours info", "ours warning", "theirs warning"]),
+        ("warning", ["ours warning", "theirs warning"]),
+    ],
+)
+def test_a_log_holds_what_its_level_says_and_of_libraries_less(
+    level: str, logged: list[str]
+) -> None:
+    code = (
+        "import logging, structlog\n"
+        "from web.logs import set_up_logs\n"
+        f"set_up_logs()\nset_up_logs({level!r})\n"
+        "ours, theirs = structlog.get_logger(), logging.getLogger('theirs')\n"
+        "for level in ('debug', 'info', 'warning'): getattr(ours, level)(f'ours {level}')\n"
+        "for level in ('debug', 'warning'): getattr(theirs, level)(level)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = ended.stderr.splitlines()
+    assert [json.loads(line)["event"] if line[0] == "{" else line for line in lines] == logged
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 0)])
+async def test_the_log_level_is_a_setting(tmp_path: Path, level: str, lines: int) -> None:
+    async with serving(tmp_path, log_level=level) as service, aiohttp.ClientSession() as http:
+        async with http.get(f"{service.url}/wechat/entry/") as answer:
+            assert answer.status == 403
+        await service.stop()
+    assert service.log.count("callback not genuine") == lines
+    assert mistakes(log_level="loud") == [
+        "FTA_APPROVAL_LOG_LEVEL: Input should be 'debug', 'info' or 'warning'"
+    ]
 
 
 async def test_the_public_callback_secrets_are_warned_of(tmp_path: Path) -> None:

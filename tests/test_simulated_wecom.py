@@ -98,7 +98,9 @@ async def wecom(clock: FixedClock) -> SimulatedWeCom:
 
 @pytest.fixture
 async def api(wecom: SimulatedWeCom) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(create_wecom_app(wecom))) as client:
+    server = TestServer(create_wecom_app(wecom))
+    await server.start_server(access_log=None)  # it would hold secrets and tokens
+    async with TestClient(server) as client:
         yield client
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import yarl
 from multidict import CIMultiDictProxy
 
+from tests import confidential
 from tests.service import Service
 from web import keys
 from web.addresses import origin_of
@@ -199,4 +200,4 @@ class Visitor:
             if morsel["max-age"] == "0":
                 self.cookies.pop(name, None)
             else:
-                self.cookies[name] = morsel.coded_value
+                self.cookies[name] = confidential.note("cookie", morsel.coded_value)

@@ -227,11 +227,13 @@ def _settings(**overrides: Any) -> Any:
     for name in unknown_variables(os.environ):
         click.echo(f"{name}: no setting of that name; ignored", err=True)
     try:
-        return read_settings(os.environ, **overrides)
+        settings = read_settings(os.environ, **overrides)
     except WrongSettings as wrong:
         for mistake in wrong.mistakes:
             click.echo(mistake, err=True)
         sys.exit(WRONG_SETTINGS)
+    set_up_logs(settings.log_level)
+    return settings
 
 
 def _listen(host: str, port: int) -> socket.socket:

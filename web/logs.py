@@ -30,8 +30,9 @@ class Unbreakable:
         """Nothing is kept back."""
 
 
-def set_up_logs(level: int = logging.INFO) -> None:
+def set_up_logs(named: str = "info") -> None:
     """Everything to stderr; nothing that was decrypted, no secret and no token is ever logged."""
+    level = logging.getLevelNamesMapping()[named.upper()]
     is_terminal = sys.stderr.isatty()
     renderer: structlog.types.Processor = (
         # The prettier ones print local variables, and with them tokens and secrets.
@@ -55,7 +56,9 @@ def set_up_logs(level: int = logging.INFO) -> None:
         cache_logger_on_first_use=True,
     )
     logging.getLogger("aiohttp.server").addFilter(_without_the_request)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(name)s %(message)s")
+    # Libraries say at "info" what nobody needs.
+    logging.getLogger().setLevel(level if level == logging.DEBUG else logging.WARNING)
 
 
 def _without_the_request(record: logging.LogRecord) -> bool:

@@ -18,7 +18,7 @@ from adapters.wecom.client import (
 from domain.commands import RecordDelivery
 from domain.notifications import Way
 from projections.outbox import Kind, Lane, kind_of
-from web.letters import Digest, Letter, Letters, Row
+from web.letters import Letter, Letters, Row
 from web.pace import Pace
 from web.reading import Behind, Reading
 from web.tally import MessageOutcome
@@ -53,6 +53,7 @@ class Post:
         self.card: Outcome | None = None
         """What became of the card, once WeCom has it."""
         self._card_refused = False
+        self._text_may_have_arrived = False
 
     async def deliver(self, letter: Letter) -> Outcome:
         """
@@ -79,11 +80,20 @@ class Post:
             return self.card
         if letter.text is None:
             raise WeComRefused(0, "the card could not be changed")
-        await self._client().send_text(self._userid, letter.text, once=letter.once)
-        self._on_sent()
+        await self._hand_over_text(letter.text, once=letter.once)
         if self.card is None:
             return {"cut": letter.cut, "way": Way.TEXT}
         return {**self.card, "cut": letter.cut, "way": Way.BOTH}
+
+    async def _hand_over_text(self, text: str, *, once: bool) -> None:
+        """
+        Whatever may be said twice, one answer of ours is not meant to be: tried again and again
+        where only WeCom's answers get lost, it would reach the member every time.
+        """
+        again = self._text_may_have_arrived
+        self._text_may_have_arrived = True
+        await self._client().send_text(self._userid, text, once=once or again)
+        self._on_sent()
 
     async def _hand_over_card(self, letter: Letter) -> None:
         """A card that WeCom will not have goes out as a text, whatever it has against it."""
@@ -226,26 +236,22 @@ class Sender:
     async def _gather(self, member: str, rows: Sequence[Row]) -> bool:
         """One message about many rows; if only one is left, that one in its own words."""
         still = await self._letters.still_due(rows)
+        if not still:
+            return False
         if len(still) == 1:
             return await self._deliver(still[0])
+        post = Post(self._wecom, still[0]["userid"], lambda: self._pace.sent(member, gathered=True))
 
         async def once() -> list[RecordDelivery]:
             digest = await self._letters.digest(member, still)
             if digest is None:
                 return []
-            outcome = await self._deliver_digest(member, digest)
+            outcome = await post.deliver(Letter(text=digest.text))
+            if "problem" not in outcome:
+                outcome = {**outcome, "way": Way.DIGEST}
             return [self._recorded(row, outcome) for row in digest.rows]
 
         return await self._record(await self._patiently(once, f"{len(still)} in a digest"))
-
-    async def _deliver_digest(self, member: str, digest: Digest) -> Outcome:
-        post = Post(
-            self._wecom,
-            digest.rows[0]["userid"],
-            lambda: self._pace.sent(member, gathered=True),
-        )
-        outcome = await post.deliver(Letter(text=digest.text))
-        return {**outcome, "way": Way.DIGEST} if "problem" not in outcome else outcome
 
     async def _patiently(
         self, attempt: Callable[[], Awaitable[list[RecordDelivery]]], what: str

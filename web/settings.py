@@ -220,6 +220,7 @@ class Settings(BaseModel):
     auditors: Userids = Field(default_factory=list)
     message_style: Literal["text", "card", "both"] = "text"
     text_link: bool = False
+    log_level: Literal["debug", "info", "warning"] = "info"
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Shanghai"
     wecom_api_url: HttpUrl = "https://qyapi.weixin.qq.com"
     wecom_oauth_url: HttpUrl = "https://open.weixin.qq.com"

@@ -106,8 +106,19 @@ def add_api(app: web.Application) -> None:
 async def _answer(path: str, handler: Handler, request: web.Request) -> web.Response:
     """One call, on a good day or a bad one, and on the record."""
     wecom = request.app[WECOM]
+    wecom.under_way += 1
+    try:
+        return await _dealt_with(wecom, path, handler, request)
+    finally:
+        wecom.under_way -= 1
+
+
+async def _dealt_with(
+    wecom: SimulatedWeCom, path: str, handler: Handler, request: web.Request
+) -> web.Response:
     outage = _outage(wecom, path)
     if outage == "slow":
+        await request.read()  # it has arrived; who asked may be gone before it is dealt with
         await asyncio.sleep(wecom.knobs.slow_s)
     works = outage in ("none", "slow", "busy", "lost-answer")
     body = await _work(wecom, path, handler, request, outage == "busy") if works else {}

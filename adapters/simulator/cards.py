@@ -28,7 +28,7 @@ class Cards:
 
     def __init__(self, inboxes: Inboxes) -> None:
         self._inboxes = inboxes
-        self._codes: dict[str, ResponseCode] = {}
+        self.codes: dict[str, ResponseCode] = {}
         self._task_ids: dict[str, str] = {}
 
     def check_new(self, card: Json) -> None:
@@ -48,7 +48,7 @@ class Cards:
 
     def code(self, msgid: str, agent_id: int, recipients: frozenset[str], at: datetime) -> str:
         code = secrets.token_urlsafe(32)
-        self._codes[code] = ResponseCode(msgid, agent_id, recipients, at)
+        self.codes[code] = ResponseCode(msgid, agent_id, recipients, at)
         return code
 
     def code_for_tap(self, message: Delivered, at: datetime) -> str:
@@ -81,7 +81,7 @@ class Cards:
         return [userid for userid in wanted if userid not in reachable]
 
     def _valid(self, given: Any, agent_id: int, at: datetime) -> ResponseCode:
-        code = self._codes.get(given) if isinstance(given, str) else None
+        code = self.codes.get(given) if isinstance(given, str) else None
         if code is None or code.used or at - code.given >= CODE_LIVES:
             raise ApiError(60140)
         if code.agent_id != agent_id:

@@ -3,6 +3,7 @@
 import dataclasses
 import ssl
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,7 +63,9 @@ class Company:
         self.logins = Logins()
         self.changes = Changes()
         self.calls: deque[Call] = deque(maxlen=10_000)
-        self._scripted: dict[str, list[int]] = defaultdict(list)
+        self.under_way = 0
+        """How many calls have arrived and are not dealt with yet."""
+        self._scripted: dict[str, list[int | None]] = defaultdict(list)
         self._session: aiohttp.ClientSession | None = None
         self.trust = trust
         self._caller = self._new_caller()
@@ -72,6 +75,24 @@ class Company:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """
+        Kind and text of what it has given out or been told, and no log may hold: for who searches.
+        """
+        for secret in self.tokens.agents:
+            yield "application secret", secret
+        yield "Token of the callback", self.settings.token
+        yield "EncodingAESKey", self.settings.encoding_aes_key
+        for token in self.tokens.given:
+            yield "access token", token
+        for code, login in self.logins.given.items():
+            yield "login code", code
+            yield "login state", login.state
+        for code in self.cards.codes:
+            yield "response code", code
+        for words in self.inboxes.words():
+            yield "words of a member", words
 
     # The administrator's console.
 
@@ -105,8 +126,11 @@ class Company:
     def expire_tokens(self) -> None:
         self.tokens.expire()
 
-    def script(self, path: str, *errcodes: int) -> None:
-        """The next calls of this path, such as `message/send`, fail with these codes in turn."""
+    def script(self, path: str, *errcodes: int | None) -> None:
+        """
+        The next calls of this path, such as `message/send`, fail with these codes in turn; None
+        lets one work.
+        """
         self._scripted[path.strip("/")] += errcodes
 
     def scripted(self, path: str) -> int | None:

@@ -78,6 +78,11 @@ class Inboxes:
     def delivered(self, userid: str) -> list[Delivered]:
         return [entry for entry in self.conversation(userid) if isinstance(entry, Delivered)]
 
+    def words(self) -> list[str]:
+        """What members wrote."""
+        entries = (entry for phone in self._phones.values() for entry in phone)
+        return [entry.words for entry in entries if isinstance(entry, Said)]
+
     def everywhere(self, msgid: str) -> list[Delivered]:
         """The same message on the phones of all its recipients."""
         return [

@@ -24,6 +24,7 @@ class LoginCode:
     """None: somebody from outside the company."""
     userid: str
     host: str
+    state: str
     given: datetime
     used: bool = False
 
@@ -32,14 +33,14 @@ class Logins:
     """Source: wecom-protocol 6.1-6.4."""
 
     def __init__(self) -> None:
-        self._codes: dict[str, LoginCode] = {}
+        self.given: dict[str, LoginCode] = {}
 
     def send_back(
         self, member: Member | None, userid: str, redirect_uri: str, state: str, at: datetime
     ) -> str:
         """Returns the address with code and state; the state is unchanged, even an empty one."""
         code = secrets.token_urlsafe(24)
-        self._codes[code] = LoginCode(member, userid, urlsplit(redirect_uri).netloc, at)
+        self.given[code] = LoginCode(member, userid, urlsplit(redirect_uri).netloc, state, at)
         base = quote(redirect_uri.partition("#")[0], safe=string.punctuation)
         mark = "&" if "?" in base else "?"
         return f"{base}{mark}code={code}&state={quote(state, safe='')}"
@@ -47,7 +48,7 @@ class Logins:
     def take(self, code: str | None, trusted_hosts: set[str], at: datetime) -> LoginCode:
         if not code:
             raise ApiError(41008)
-        login = self._codes.get(code)
+        login = self.given.get(code)
         if login is None or login.used or at - login.given >= CODE_LIVES:
             raise ApiError(40029)
         if login.host not in trusted_hosts:

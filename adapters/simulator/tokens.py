@@ -26,7 +26,7 @@ class Tokens:
         self._corp_id = settings.corp_id
         self._clock = clock
         self.agents = {settings.secret: settings.agent_id, **settings.other_apps}
-        self._issued: dict[str, Issued] = {}
+        self.given: dict[str, Issued] = {}
         self._wrong: Counter[str] = Counter()
         self._banned_until: dict[str, datetime] = {}
 
@@ -51,7 +51,7 @@ class Tokens:
         """Returns the id of the application that the token was given to."""
         if not token:
             raise ApiError(41001)
-        issued = self._issued.get(token)
+        issued = self.given.get(token)
         if issued is None:
             raise ApiError(40014)
         if self._clock() >= issued.until:
@@ -62,7 +62,7 @@ class Tokens:
 
     def expire(self) -> None:
         """Every token given so far is void from now on."""
-        for issued in self._issued.values():
+        for issued in self.given.values():
             issued.until = self._clock()
 
     def _agent_of(self, secret: str) -> int | None:
@@ -83,9 +83,9 @@ class Tokens:
 
     def _token_for(self, agent_id: int, now: datetime, knobs: Knobs) -> tuple[str, int]:
         if knobs.same_token_while_valid:
-            for token, issued in self._issued.items():
+            for token, issued in self.given.items():
                 if issued.agent_id == agent_id and now < issued.until:
                     return token, int((issued.until - now).total_seconds())
         token = secrets.token_urlsafe(96)
-        self._issued[token] = Issued(agent_id, now + timedelta(seconds=knobs.token_lifetime_s))
+        self.given[token] = Issued(agent_id, now + timedelta(seconds=knobs.token_lifetime_s))
         return token, int(knobs.token_lifetime_s)

@@ -6,6 +6,7 @@ not stable, so only the code decides.
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ RENEW_BEFORE_S = 300
 # After an error in the configuration nothing is asked for this long: many calls with a wrong
 # secret ban the caller's address for an hour (wecom-protocol 4.1).
 PAUSE_AFTER_MISCONFIGURATION_S = 300
+ERRCODE = re.compile(r"-?[0-9]{1,9}")
 MOST_ERRCODES = 100  # counted apart; whatever answers in WeCom's place must not fill the figures
+GETTOKEN = "gettoken"
 # More calls at once than this wait for each other; WeCom refuses too many (45033).
 AT_ONCE = 50
+AGAIN = (Remedy.LATER, Remedy.RENEW, Remedy.WINDOW)
 # WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
 SHORTEST_SECRET = 8
 
@@ -117,6 +121,7 @@ class WeComClient:
         self._fetches = 0
         self._fetch_failed: str | None = None
         self._paused_until = 0.0
+        self._limited_until: dict[str, float] = {}
         self.problem: str | None = None
         """What is wrong with WeCom or the configuration, while it is; for the operator."""
         self.calls: Counter[str] = Counter()
@@ -129,7 +134,7 @@ class WeComClient:
         Have a token, from WeCom if there is none; every call does so by itself.
 
         Raises:
-            WeComAway, WeComMisconfigured, WeComRefused: There is none to be had.
+            WeComAway, WeComMisconfigured: There is none to be had.
         """
         await self._access_token(refused=None)
 
@@ -222,10 +227,10 @@ class WeComClient:
         """
         token = await self._access_token(refused=None)
         answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
-        if remedy_of(answer.get("errcode", 0)) is Remedy.RENEW:
+        if remedy_of(answer["errcode"]) is Remedy.RENEW:
             token = await self._access_token(refused=token)
             answer = await self._request(path, {**(query or {}), "access_token": token.text}, body)
-        self._check(answer)
+        self._check(path, answer)
         self.problem = None
         return answer
 
@@ -248,15 +253,19 @@ class WeComClient:
             return self._token
 
     async def _fetch_token(self) -> _Token:
+        """
+        Whatever WeCom refuses here is no fault of a message or a member, and asking again and
+        again is what it bans addresses for.
+        """
         try:
             answer = await self._request(
-                "gettoken",
+                GETTOKEN,
                 {"corpid": self._account.corp_id, "corpsecret": self._account.secret},
                 None,
             )
-            self._check(answer)
+            self._check(GETTOKEN, answer)
             if not answer.get("access_token"):
-                raise self._away("gettoken: an answer without a token")
+                raise self._away(f"{GETTOKEN}: an answer without a token")
         except WeComAway as error:
             self._fetch_failed = str(error)
             raise
@@ -272,8 +281,12 @@ class WeComClient:
         One HTTP exchange. Addresses stay out of every error text: the query holds the token.
 
         Raises:
-            WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON.
+            WeComAway: No answer, an HTTP error, or an answer that is not WeCom's JSON; or nothing
+                was asked, because the limit of this call is still reached.
         """
+        limited_s = self._limited_until.get(path, 0.0) - self._monotonic()
+        if limited_s > 0:
+            raise WeComAway(f"{path}: WeCom's limit is reached", limited_s)
         try:
             async with (
                 self._places,
@@ -295,13 +308,13 @@ class WeComClient:
             self._count("none")
             raise self._away(f"{path}: {type(error).__name__}") from None
         answer = _json_object(text)
-        code = 0 if answer is None else answer.get("errcode", 0)
-        if status != 200 or answer is None or type(code) is not int:
+        code = None if answer is None else _errcode(answer.get("errcode", 0))
+        if status != 200 or answer is None or code is None:
             self._count("none")
             raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
         self._count(str(code))
         self.date = date
-        return answer
+        return {**answer, "errcode": code}
 
     def _count(self, errcode: str) -> None:
         is_known = errcode in self.calls or len(self.calls) < MOST_ERRCODES
@@ -311,19 +324,25 @@ class WeComClient:
         self.problem = f"WeCom does not answer ({why})"
         return WeComAway(self.problem)
 
-    def _check(self, answer: Mapping[str, Any]) -> None:
-        code = answer.get("errcode", 0)
+    def _check(self, path: str, answer: Mapping[str, Any]) -> None:
+        code = answer["errcode"]
         remedy = remedy_of(code)
         if remedy is Remedy.NONE:
             return
+        if path == GETTOKEN and remedy not in AGAIN:
+            remedy = Remedy.MEND
         # The tail of errmsg names the address that WeCom saw, which 60020 is about.
         detail = f"errcode {code}: {self._without_secrets(str(answer.get('errmsg', '')))[:300]}"
         match remedy:
             case Remedy.UNREACHABLE:
                 raise Unreachable(detail)
-            case Remedy.LATER | Remedy.RENEW | Remedy.WINDOW:
+            case Remedy.LATER | Remedy.RENEW:
                 self.problem = detail
-                raise WeComAway(detail, WINDOW_S if remedy is Remedy.WINDOW else 0.0)
+                raise WeComAway(detail)
+            case Remedy.WINDOW:
+                self.problem = detail
+                self._limited_until[path] = self._monotonic() + WINDOW_S
+                raise WeComAway(detail, WINDOW_S)
             case Remedy.MEND | Remedy.MEND_KIND:
                 self.problem = detail
                 if remedy is Remedy.MEND:
@@ -355,3 +374,15 @@ def _json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _errcode(given: Any) -> int | None:
+    """
+    The code of an answer; None for what WeCom never writes.
+
+    Digits in quotation marks count: whoever rewrites answers on the way must not turn a refused
+    secret into a bad moment, after which it is tried again.
+    """
+    if isinstance(given, str) and ERRCODE.fullmatch(given):
+        return int(given)
+    return given if type(given) is int else None

@@ -20,7 +20,7 @@ class Remedy(Enum):
 WINDOW_S = 60.0
 
 _CODES: dict[Remedy, tuple[int, ...]] = {
-    Remedy.NONE: (0, 46003),  # no menu set: an empty one
+    Remedy.NONE: (0,),
     Remedy.RENEW: (40014, 42001),
     # 45033 asks for fewer calls at once, too (WeComClient: AT_ONCE).
     Remedy.LATER: (-1, 6000, 45033),
@@ -39,6 +39,7 @@ _CODES: dict[Remedy, tuple[int, ...]] = {
         *(42003, 42022),
         *(42014, 42015, 42016, 42017, 42018, 42019, 42020),
         *range(42027, 42051),
+        46003,  # no menu set: for who reads it an empty one, and otherwise no success
         *(44004, 45002, 60140, 81012, 82001, 82002, 82003, 82004, 85002),
     ),
 }

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.wecom.client import WeComClient
+from adapters.wecom.client import WeComClient, WeComRefused
 
 Button = dict[str, Any]
 
 MOST_ENTRIES = 3
+NO_MENU = 46003
 
 
 class MenuFull(Exception):
@@ -16,12 +17,17 @@ class MenuFull(Exception):
 
 async def read_menu(wecom: WeComClient, agent_id: int) -> list[Button]:
     """
-    Its entries; none where no menu is set (46003, which is no error).
+    Its entries; none where no menu is set.
 
     Raises:
         WeComError: It could not be read; 301002 and 40056 say that the agent id is not ours.
     """
-    answer = await wecom.call("menu/get", query={"agentid": str(agent_id)})
+    try:
+        answer = await wecom.call("menu/get", query={"agentid": str(agent_id)})
+    except WeComRefused as error:
+        if error.errcode == NO_MENU:
+            return []
+        raise
     return _objects(answer.get("button"))
 
 

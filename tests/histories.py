@@ -1,0 +1,166 @@
+"""Random histories: whole commands, with the seconds between them, and what the sender may learn.
+
+live(house, history)   # what st.lists of these says, one command after the other
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from domain.commands import EndSession, EndSessionsOf, OpenSession, RecordDelivery
+from domain.notifications import Way
+from tests.scenario import (
+    APPROVE,
+    NOON,
+    REJECT,
+    ask,
+    ask_next,
+    cancels,
+    clock,
+    comes,
+    leaves,
+    opens,
+    presses,
+    reached,
+    reminds,
+    says,
+    taps,
+)
+from tests.stores import House
+
+RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+History = Sequence[tuple[int, Any]]
+
+LONG = "重" * 800  # no text shows it whole
+PEOPLE = ["zhangsan", "ZhangSan", "lisi", "wangwu"]
+NODES = ["1_1", "A_2", "a_2"]
+people = st.sampled_from(PEOPLE)
+reply_ids = st.sampled_from([*NODES, *NODES, *NODES, "1_1.2", "A_2.2", "nowhere"])
+verdicts = st.sampled_from([APPROVE, REJECT])
+
+# What the sender records of one message, leaving aside which.
+OUTCOMES = st.sampled_from(
+    [
+        {"way": Way.TEXT},
+        {"way": Way.TEXT, "cut": True},
+        {"way": Way.CARD, "response_code": "code"},
+        {"way": Way.CARD, "response_code": "code", "cut": True},
+        {"way": Way.CARD},
+        {"way": Way.BOTH, "response_code": "code"},
+        {"way": Way.DIGEST},
+        {"way": Way.UNKNOWN},
+        {"problem": "no"},
+        {"problem": "userid not found", "unreachable": True},
+    ]
+)
+
+
+def made(kind: Any, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A command without its time."""
+    return st.fixed_dictionaries(strategies).map(lambda fields: (kind, fields))
+
+
+def delivery(at: datetime, row: dict[str, Any], outcome: dict[str, Any]) -> RecordDelivery:
+    """What became of the message that stands in this row of the outbox."""
+    return RecordDelivery(
+        at=at, stream=row["stream"], notice=row["notice"], to=row["userid"], **outcome
+    )
+
+
+def send(house: House, at: datetime, number: int, outcome: dict[str, Any]) -> RecordDelivery | None:
+    """One of the messages that stand in the outbox is sent; None if there is none."""
+    waiting = house.rows("outbox")
+    return delivery(at, waiting[number % len(waiting)], outcome) if waiting else None
+
+
+def arrive(at: datetime, to: str, reply_id: str, outcome: dict[str, Any]) -> RecordDelivery:
+    """The message that asks was on its way, whatever stands in the outbox."""
+    return reached(to, reply_id, at, **outcome)
+
+
+def _log_in(at: datetime, by: str, minutes: int) -> OpenSession:
+    session = f"{by} {at} {minutes}"
+    return OpenSession(at=at, session=session, by=by, expires_at=at + timedelta(minutes=minutes))
+
+
+def log_out(house: House, at: datetime, number: int) -> EndSession | None:
+    """One of the sessions that are open ends; None if there is none."""
+    sessions = house.rows("sessions")
+    session = sessions[number % len(sessions)]["session"] if sessions else None
+    return session and EndSession(at=at, session=session)
+
+
+def _all_out(at: datetime, by: str) -> EndSessionsOf:
+    return EndSessionsOf(at=at, by=by, why="ended-by-administrator")
+
+
+ASKING = made(
+    ask,
+    obj_id=st.sampled_from(NODES),
+    run=st.sampled_from([1, 1, 2]),
+    approvers=st.lists(people, min_size=2, max_size=3),
+    requested_by=st.sampled_from([None, None, "lisi", "wangwu", "zhaoliu"]),
+    engine=st.sampled_from(["fta", "fta", "自愈"]),
+    message=st.sampled_from(["重启", "重启", LONG]),
+    expires_in=st.sampled_from([60, 1200, 86400]),
+    test=st.sampled_from([False, False, True]),
+)
+DECIDING = st.one_of(
+    made(
+        says,
+        by=people,
+        verdict=st.sampled_from([APPROVE, REJECT, None]),
+        reply_id=st.none() | reply_ids,
+    ),
+    made(
+        taps,
+        by=people,
+        verdict=verdicts,
+        reply_id=reply_ids,
+        response_code=st.sampled_from(["tapped", "tapped", None]),
+        doubt=st.sampled_from([None, None, "stale"]),
+    ),
+    made(presses, by=people, verdict=verdicts, reply_id=reply_ids, from_list=st.booleans()),
+)
+DELIVERING = st.one_of(
+    made(arrive, to=people, reply_id=st.sampled_from(NODES), outcome=OUTCOMES),
+    made(send, number=st.integers(0, 20), outcome=OUTCOMES),
+)
+THE_REST = st.one_of(
+    made(ask_next, obj_id=st.sampled_from(NODES), approvers=st.lists(people, min_size=1)),
+    made(cancels, reply_id=reply_ids),
+    made(clock, reply_id=reply_ids),
+    made(reminds, reply_id=reply_ids),
+    made(opens, by=people, reply_id=reply_ids),
+    made(comes, by=people),
+    made(leaves, by=people),
+    made(_log_in, by=people, minutes=st.integers(0, 20)),
+    made(log_out, number=st.integers(0, 20)),
+    made(_all_out, by=people),
+)
+COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, THE_REST)
+# Nine hundred: when a quarter of the usual twenty minutes is left.
+SECONDS = st.sampled_from([0, 0, 1, 61, 601, 900])
+
+
+def histories(asked: int, longest: int) -> st.SearchStrategy[list[tuple[int, Any]]]:
+    """Something is asked first, then anything happens; with the seconds since what came before."""
+    beginning = st.lists(st.tuples(SECONDS, ASKING), min_size=asked, max_size=asked)
+    then = st.lists(st.tuples(SECONDS, COMMANDS), min_size=longest // 2, max_size=longest)
+    return st.builds(list.__add__, beginning, then)
+
+
+def live(house: House, history: History) -> datetime:
+    """Let it happen; the moment at which it was over."""
+    at = NOON
+    for seconds, (kind, fields) in history:
+        at += timedelta(seconds=seconds)
+        if kind in (send, log_out):
+            fields = {**fields, "house": house}
+        if command := kind(at=at, **fields):
+            house.do(command)
+    return at
