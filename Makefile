@@ -13,8 +13,8 @@ PYTEST := $(BIN)/python -m pytest
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback; no account needed
-	$(BIN)/fta-approval demo
+demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback, no account; SPEED=10 hurries
+	$(BIN)/fta-approval demo $(if $(SPEED),--speed $(SPEED))
 
 serve: $(STAMP)  ## the service alone, by the settings in the environment
 	$(BIN)/fta-approval serve

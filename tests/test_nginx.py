@@ -20,10 +20,10 @@ from adapters.simulator.corp import CorpSettings
 from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from tests import nginx as nginx_module
+from tests.browser import QUIET, chromium_here
 from tests.conftest import StartService
 from tests.nginx import CONF, Nginx, Site, free_ports, make_certificate, nginx_here
 from tests.service import TOKEN, WITHIN_S, Clock, Service
-from tests.test_browser import QUIET, chromium_here
 from tests.test_callback import crypto_of, locked, sealed, text
 from tests.visitor import APPROVE, IN_WECOM, OUTSIDE, REJECT, Visitor
 from web.api import HEARTBEAT_S

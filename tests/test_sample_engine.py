@@ -484,3 +484,49 @@ async def test_the_page_pushes_and_tries_again(web_engine: Client, service: Serv
         assert "第 2 次执行" in await answer.text()
     async with web_engine.post("/alarms/9/retry") as answer:
         assert answer.status == 404
+
+
+FORM = {"ip": "10.0.0.254", "application": "pay", "alarm_content": "down", "approvers": "lisi"}
+
+
+async def test_the_page_pushes_several_at_once_each_of_its_own_machine(
+    web_engine: Client, service: Service
+) -> None:
+    async with web_engine.get("/") as answer:
+        page = await answer.text()
+    for count in (1, 4, 10, 50):
+        assert f'name="count" value="{count}"' in page
+    assert '<option value="480">' in page
+    async with web_engine.post("/", data=FORM | {"count": "4", "expires_in": "480"}) as answer:
+        assert answer.status == 200
+    engine = web_engine.app[ENGINE] if web_engine.app else None
+    assert engine is not None
+    alarms = list(engine.alarms.values())
+    await until(engine, lambda: all(alarm.last_run.approval is not None for alarm in alarms))
+    asked = sorted((a["asked"]["obj_id"], a["asked"]["details"]["IP"]) for a in service.approvals)
+    assert asked == [
+        ("1_1", "10.0.0.254"),
+        ("2_1", "10.0.0.255"),
+        ("3_1", "10.0.1.0"),
+        ("4_1", "10.0.1.1"),
+    ]
+    assert {approval["asked"]["expires_in"] for approval in service.approvals} == {480}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"count": "5"}, "字段【count】应为 1、4、10、50 之一"),
+        ({"count": "many"}, "字段【count】"),
+        ({"count": "10", "ip": "255.255.255.250"}, "之后不足 10 个地址"),
+        ({"count": "10", "ip": "10.0.0"}, "不是合法的 IP"),
+    ],
+)
+async def test_if_one_of_several_is_wrong_none_is_pushed(
+    web_engine: Client, change: Json, words: str
+) -> None:
+    async with web_engine.post("/", data=FORM | change) as answer:
+        assert answer.status == 422
+        assert words in await answer.text()
+    async with web_engine.get("/alarms") as answer:
+        assert (await answer.json())["alarms"] == []

@@ -499,6 +499,10 @@ async def test_an_update_replaces_the_whole_card_for_all(
         ({"atall": 1}, 40058),
         ({"atall": 1, "button": {"replace_name": "x"}, "response_code": "unknown"}, 60140),
         ({"atall": 1, "button": {"replace_name": "x"}, "agentid": "1000002"}, 40058),
+        ({"userids": ["u"] * 1001, "button": {"replace_name": "x"}}, 40032),
+        ({"partyids": ["1"], "button": {"replace_name": "x"}}, 40058),
+        ({"partyids": [1] * 101, "button": {"replace_name": "x"}}, 82002),
+        ({"tagids": [1] * 101, "button": {"replace_name": "x"}}, 82003),
     ],
 )
 async def test_what_an_update_must_have(
@@ -530,6 +534,98 @@ async def test_a_tap_reports_the_button_with_a_fresh_code(
     seen = len(callback.received)
     assert await wecom.tap("lisi", "approve_1_1@1", "reject") is None
     assert len(callback.received) == seen
+
+
+async def test_the_code_of_the_message_and_those_of_the_taps_work_once_each(
+    api: Client, callback: Callback, wecom: SimulatedWeCom
+) -> None:
+    codes = [(await post(api, "message/send", card("zhangsan")))["response_code"]]
+    for _ in range(2):  # nothing has changed the card, so its buttons are still there
+        await wecom.tap("zhangsan", "t1", "approve")
+        codes.append(callback.last["ResponseCode"])
+    assert len(set(codes)) == 3
+    for code in codes:
+        body = {"agentid": AGENT, "atall": 1, "button": {"replace_name": code[:4]}}
+        answers = [
+            await post(api, "message/update_template_card", body | {"response_code": code})
+            for _ in range(2)
+        ]
+        assert [answer["errcode"] for answer in answers] == [0, 60140]
+        assert wecom.inbox("zhangsan")[0].button_caption == code[:4]
+
+
+async def test_the_code_of_a_tap_lives_72_hours_however_old_the_card_is(
+    api: Client, callback: Callback, wecom: SimulatedWeCom, clock: FixedClock
+) -> None:
+    sent = (await post(api, "message/send", card("zhangsan")))["response_code"]
+    clock.advance(hours=100)
+    await wecom.tap("zhangsan", "t1", "approve")
+    tapped = callback.last["ResponseCode"]
+    clock.advance(hours=71)
+    body = {"agentid": AGENT, "atall": 1, "button": {"replace_name": "已同意"}}
+    codes = [
+        (await post(api, "message/update_template_card", body | {"response_code": code}))["errcode"]
+        for code in (sent, tapped)
+    ]
+    assert codes == [60140, 0]
+
+
+async def test_an_update_that_is_refused_uses_no_code_up(
+    api: Client, callback: Callback, wecom: SimulatedWeCom
+) -> None:
+    code = (await post(api, "message/send", card("zhangsan", "t1")))["response_code"]
+    await post(api, "message/send", card("zhangsan", "t2"))
+    body = {"agentid": AGENT, "atall": 1, "response_code": code}
+    wrong = body | {"template_card": card("zhangsan", "t2")["template_card"]}
+    assert (await post(api, "message/update_template_card", wrong))["errcode"] == 42014
+    right = body | {"template_card": card("zhangsan", "t1", replace_text="x")["template_card"]}
+    assert (await post(api, "message/update_template_card", right))["errcode"] == 0
+
+
+async def test_an_update_may_name_departments(
+    api: Client, callback: Callback, wecom: SimulatedWeCom
+) -> None:
+    sent = [await post(api, "message/send", card("zhangsan|lisi", t)) for t in ("a", "b")]
+    body = {"agentid": AGENT, "button": {"replace_name": "x"}, "tagids": [3]}
+    captions = []
+    for answer, party in zip(sent, (2, 1), strict=True):
+        body |= {"response_code": answer["response_code"], "partyids": [party]}
+        assert (await post(api, "message/update_template_card", body))["invaliduser"] == []
+        captions.append([m.button_caption for m in wecom.inbox("lisi")])
+    assert captions == [[None, None], [None, "x"]]
+
+
+async def test_a_tapped_card_looks_dead_until_an_update_comes_and_is_not(
+    api: Client, callback: Callback, wecom: SimulatedWeCom
+) -> None:
+    code = (await post(api, "message/send", card("lisi")))["response_code"]
+    await wecom.tap("lisi", "t1", "approve")
+    shown = wecom.inbox("lisi")[0]
+    assert (shown.tapped, shown.button_caption) == ("approve", None)
+    async with api.get("/chat/lisi/messages") as answer:
+        page = await answer.text()
+    assert page.count(" disabled") == 2
+    assert 'value="approve" disabled aria-busy="true"' in page
+    assert await wecom.tap("lisi", "t1", "reject") is not None
+    body = {"agentid": AGENT, "atall": 1, "button": {"replace_name": "已同意"}}
+    await post(api, "message/update_template_card", body | {"response_code": code})
+    assert (shown.tapped, shown.button_caption) == (None, "已同意")
+    assert await wecom.tap("lisi", "t1", "reject") is None
+
+
+async def test_a_tapped_card_that_no_update_comes_for_lives_again(
+    api: Client, callback: Callback, wecom: SimulatedWeCom
+) -> None:
+    wecom.knobs.card_waits_s = 0.01
+    await post(api, "message/send", card("lisi"))
+    await wecom.tap("lisi", "t1", "approve")
+    seen = wecom.changes.version
+    async with asyncio.timeout(5):
+        while wecom.inbox("lisi")[0].tapped is not None:
+            await asyncio.sleep(0.01)
+    assert wecom.changes.version > seen
+    async with api.get("/chat/lisi/messages") as answer:
+        assert " disabled" not in await answer.text()
 
 
 async def test_a_tap_with_a_selection(
@@ -1029,6 +1125,16 @@ async def test_the_menu_opens_its_page_as_the_member(
         assert answer.headers["Location"] == "https://approve.example.com/todo/"
         assert answer.cookies["phone"].value == "wangwu"
     assert callback.last["Event"] == "view"
+
+
+async def test_the_pages_say_who_holds_the_phone(api: Client) -> None:
+    async with api.get("/") as answer:
+        assert "你拿着" not in await answer.text()
+    async with api.get("/chat/lisi") as answer:
+        assert "你拿着李四的手机" in await answer.text()
+    async with api.get("/") as answer:
+        (row,) = [li for li in (await answer.text()).split("<li>") if "你拿着" in li]
+    assert "李四" in row
 
 
 async def test_another_sites_page_may_not_post(api: Client) -> None:

@@ -4,13 +4,15 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from aiohttp import web
 
-from web.app import create_app
+from web.app import create_app, utc_now
 from web.errors import Handler
 from web.settings import Settings
 
@@ -94,15 +96,19 @@ async def serve(
     listening: socket.socket,
     say: Callable[[str], None],
     stop: asyncio.Event | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT, or until `stop` is set.
 
     Then no new request is taken, those under way are finished, and what was accepted is on disk.
+    `clock`, `monotonic` and `sleep` are those of `create_app`.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop or _stop_on_signals()
-    app = create_app(settings, address_of(listening))
+    app = create_app(settings, address_of(listening), clock, monotonic, sleep=sleep)
     under_way = UnderWay()
     app.middlewares.insert(0, under_way.counted)
     runner = web.AppRunner(

@@ -43,6 +43,10 @@ class AddressBook:
         reached = [member for member in found.values() if member.licensed]
         return reached, lists | {"unlicenseduser": unlicensed}
 
+    def in_parties(self, parties: tuple[str, ...]) -> set[str]:
+        """Keys of the members in these departments whom the application may see."""
+        return set(self._by_party(parties)[0])
+
     def _by_userid(self, userids: tuple[str, ...]) -> tuple[dict[str, Member], list[str]]:
         if userids == EVERYBODY:
             return self.seen(), []

@@ -1,5 +1,6 @@
 """Reading an alarm as FTA's REST 推送 takes it, with what this sample asks besides."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from adapters.simulator.pages import ZONE
 ACCEPTED, WRONG = 1200, 1400
 DEFAULT_TYPE = "api_default"
 RISKS = ("low", "medium", "high")
+AT_ONCE = (1, 4, 10, 50)
 TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%z")
 
 
@@ -34,6 +36,23 @@ def read_alarm(
         expires_in=_seconds(body),
         risk=_risk(body),
     )
+
+
+def read_count(body: Mapping[str, Any]) -> int:
+    """How many alarms are pushed at once."""
+    value = _text(body, "count", "1")
+    if value not in map(str, AT_ONCE):
+        raise WrongAlarm(f"字段【count】应为 {'、'.join(map(str, AT_ONCE))} 之一")
+    return int(value)
+
+
+def of_several_machines(alarm: AlarmData, count: int) -> list[AlarmData]:
+    """The same alarm of so many machines: the first has its address, the others those after it."""
+    first = ip_address(alarm.ip)
+    try:
+        return [dataclasses.replace(alarm, ip=str(first + after)) for after in range(count)]
+    except ValueError:
+        raise WrongAlarm(f"字段【ip】之后不足 {count} 个地址：{alarm.ip}") from None
 
 
 def _text(body: Mapping[str, Any], field: str, default: str | None = None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.simulator.address_book import AddressBook
 from adapters.simulator.inbox import Delivered, Inboxes
 from adapters.simulator.refusals import ApiError
 from adapters.simulator.rules import CALLBACK_CARDS, needs_callback, read_card
@@ -57,34 +58,34 @@ class Cards:
         )
         return self.code(message.msgid, message.agent_id, recipients, at)
 
-    def update(
-        self, payload: Json, agent_id: int, visible: frozenset[str], at: datetime
-    ) -> list[str]:
+    def update(self, payload: Json, agent_id: int, book: AddressBook, at: datetime) -> list[str]:
         """
-        Change a card on some phones or all.
+        Change a card on some phones or all; a call that is refused uses no code up.
 
         Returns:
             The userids among `userids` that are no recipients or out of sight.
         """
         caption, card = _read_update(payload)
-        wanted = _read_userids(payload)
-        code = self._take(payload.get("response_code"), agent_id, at)
+        wanted, parties = _read_recipients(payload)
+        code = self._valid(payload.get("response_code"), agent_id, at)
         if card is not None:
             self._adopt(card, code.msgid)
-        reachable = code.recipients & visible
-        chosen = reachable if payload.get("atall") == 1 else frozenset(wanted) & reachable
+        code.used = True
+        reachable = code.recipients & book.visible
+        chosen = reachable & {*wanted, *book.in_parties(parties)}
+        if payload.get("atall") == 1:
+            chosen = reachable
         for message in self._inboxes.everywhere(code.msgid):
             if message.userid.casefold() in chosen:
                 change(message, caption, card)
         return [userid for userid in wanted if userid not in reachable]
 
-    def _take(self, given: Any, agent_id: int, at: datetime) -> ResponseCode:
+    def _valid(self, given: Any, agent_id: int, at: datetime) -> ResponseCode:
         code = self.codes.get(given) if isinstance(given, str) else None
         if code is None or code.used or at - code.given >= CODE_LIVES:
             raise ApiError(60140)
         if code.agent_id != agent_id:
             raise ApiError(42015)
-        code.used = True
         return code
 
     def _adopt(self, card: Json, msgid: str) -> None:
@@ -94,6 +95,7 @@ class Cards:
 
 
 def change(message: Delivered, caption: str | None, card: Json | None) -> None:
+    message.tapped = None
     if card is not None:
         message.content = card
         message.button_caption = card.get("replace_text")
@@ -110,10 +112,18 @@ def _read_update(payload: Json) -> tuple[str | None, Json | None]:
     raise ApiError(40058, "one of `button.replace_name` and `template_card`")
 
 
-def _read_userids(payload: Json) -> list[str]:
-    userids = payload.get("userids", [])
-    if not isinstance(userids, list) or not all(isinstance(userid, str) for userid in userids):
-        raise ApiError(40058, "field `userids` expect type `array`")
-    if len(userids) > 1000:
-        raise ApiError(40032)
-    return [userid.casefold() for userid in userids]
+def _read_recipients(payload: Json) -> tuple[list[str], tuple[str, ...]]:
+    """Userids and departments: arrays here, where `message/send` has strings."""
+    userids = _array(payload, "userids", str, 1000, 40032)
+    parties = _array(payload, "partyids", int, 100, 82002)
+    _array(payload, "tagids", int, 100, 82003)  # the company has no tags
+    return [userid.casefold() for userid in userids], tuple(map(str, parties))
+
+
+def _array(payload: Json, field: str, kind: type, most: int, errcode: int) -> list[Any]:
+    value = payload.get(field, [])
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise ApiError(40058, f"field `{field}` expect type `array`")
+    if len(value) > most:
+        raise ApiError(errcode)
+    return value

@@ -1,6 +1,5 @@
 """The members' phones as pages: who is there, and the chat with the application."""
 
-import re
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from aiohttp import web
 from adapters.simulator import menu as menus
 from adapters.simulator.api import WECOM
 from adapters.simulator.corp import Member
+from adapters.simulator.hints import hints
 from adapters.simulator.inbox import Delivered, Said
 from adapters.simulator.live import follow
 from adapters.simulator.login_pages import PHONE
@@ -18,7 +18,6 @@ from adapters.simulator.wecom import SimulatedWeCom
 
 SHOWN = 100
 PAUSE = timedelta(minutes=5)
-HINT = re.compile(r"^(?:同意|驳回)请回复[:：]\s*(\S+ \S+)\s*$", re.MULTILINE)
 routes = web.RouteTableDef()
 
 
@@ -143,7 +142,7 @@ def _conversation(request: web.Request, member: Member) -> dict[str, Any]:
         "settings": wecom.settings,
         "member": member,
         "entries": _with_pauses(entries),
-        "hints": _hints(entries),
+        "hints": hints(entries),
         "menu": wecom.menu or [],
         "opener": f"/chat/{member.userid}/open",
     }
@@ -163,14 +162,6 @@ def _with_pauses(entries: list[Delivered | Said]) -> list[dict[str, Any]]:
         shown.append({"entry": entry, "pause": pause, "mine": isinstance(entry, Said)})
         before = entry.at
     return shown
-
-
-def _hints(entries: list[Delivered | Said]) -> list[str]:
-    """What the latest text asks one to type, to be tapped instead."""
-    for entry in reversed(entries):
-        if isinstance(entry, Delivered) and (found := HINT.findall(entry.text)):
-            return list(found)
-    return []
 
 
 def _hand_over_phone(response: web.StreamResponse, member: Member) -> None:

@@ -11,8 +11,16 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from adapters.simulator.alarm_intake import ACCEPTED, WRONG, WrongAlarm, read_alarm
-from adapters.simulator.alarms import Alarm, Run, Step
+from adapters.simulator.alarm_intake import (
+    ACCEPTED,
+    AT_ONCE,
+    WRONG,
+    WrongAlarm,
+    of_several_machines,
+    read_alarm,
+    read_count,
+)
+from adapters.simulator.alarms import Alarm, AlarmData, Run, Step
 from adapters.simulator.approval_client import ApprovalClient
 from adapters.simulator.corp import Clock, utc_now
 from adapters.simulator.engine import AlreadyHealed, EngineSettings, HealingEngine
@@ -43,7 +51,9 @@ async def push(request: web.Request) -> web.Response:
     """An alarm, as FTA takes it; always HTTP 200, the answer is in the body."""
     engine = request.app[ENGINE]
     try:
-        alarm = _taken(engine, request.match_info["application"], _json(await request.read()))
+        alarm = engine.take(
+            _read(engine, request.match_info["application"], _json(await request.read()))
+        )
     except WrongAlarm as wrong:
         return _reply({"result": False, "code": WRONG, "message": str(wrong), "data": None})
     data = {"alarm_id": alarm.alarm_id, "obj_id": alarm.obj_id}
@@ -77,16 +87,19 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/")
 async def push_by_form(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
+    """An alarm, or the same of several machines: all of them, or, if anything is wrong, none."""
+    engine, form = request.app[ENGINE], await request.post()
     body: Json = {name: value for name, value in form.items() if name != "approvers"}
     body["approvers"] = [str(value) for value in form.getall("approvers", [])]
     application = str(body.pop("application", "") or "demo")
     try:
         if not body["approvers"]:
             raise WrongAlarm("请至少选择一位审批人")
-        _taken(request.app[ENGINE], application, body)
+        alarms = of_several_machines(_read(engine, application, body), read_count(body))
     except WrongAlarm as wrong:
         return page(request, "engine.html", 422, wrong=str(wrong), **_shown(request))
+    for alarm in alarms:
+        engine.take(alarm)
     raise web.HTTPSeeOther("/")
 
 
@@ -116,9 +129,8 @@ async def _end_streams(app: web.Application) -> None:
     app[ENGINE].changes.close()
 
 
-def _taken(engine: HealingEngine, application: str, body: Json) -> Alarm:
-    approvers = engine.settings.approvers
-    return engine.take(read_alarm(application, body, approvers, engine.clock()))
+def _read(engine: HealingEngine, application: str, body: Json) -> AlarmData:
+    return read_alarm(application, body, engine.settings.approvers, engine.clock())
 
 
 def _json(content: bytes) -> Json:
@@ -145,6 +157,7 @@ def _shown(request: web.Request) -> Json:
         "alarms": list(reversed(engine.alarms.values())),
         "members": engine.settings.members,
         "asked": engine.settings.approvers,
+        "at_once": AT_ONCE,
         "moment": datetime.fromisoformat,
     }
 

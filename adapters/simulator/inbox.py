@@ -26,6 +26,8 @@ class Delivered:
     button_caption: str | None = None
     """Once set, the buttons of the card are dead and this stands on them."""
     recalled: bool = False
+    tapped: str | None = None
+    """The button that was tapped: all of them look dead until an update comes, or none does."""
 
     @property
     def text(self) -> str:

@@ -41,6 +41,8 @@ class Knobs:
     per_member_an_hour: int = 1000
     cards_need_verified_callback: bool = True
     passive_card_reply: Literal["honoured", "ignored"] = "honoured"
+    card_waits_s: float = 3.0
+    """Seconds for which a tapped card looks dead while no update comes; then it lives again."""
 
     # Calling back.
     callback_timeout_s: float = 5.0

@@ -1,5 +1,6 @@
 """What members do on their phones: write, open the menu, tap cards. WeCom then calls back."""
 
+import asyncio
 import secrets
 from datetime import datetime
 from typing import Any
@@ -96,6 +97,9 @@ class Phones(Company):
         """
         Tap a button of a card, or an item of its top-right menu.
 
+        The buttons look dead at once and are dead only when an update says so: whoever taps again
+        before that is reported again.
+
         Returns:
             None when the button is dead, so that nothing leaves the phone.
 
@@ -107,9 +111,22 @@ class Phones(Company):
             raise LookupError(f"the card {task_id} has no button {key}")
         if message.recalled or (message.button_caption is not None and not menu):
             return None
-        delivery = await self._tapped(message, userid, key, selected or {}, menu)
+        if menu:
+            return await self._tapped(message, userid, key, {}, menu)
+        message.tapped = key
         self.changes.bump()
-        return delivery
+        try:
+            return await self._tapped(message, userid, key, selected or {}, menu)
+        finally:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.knobs.card_waits_s, self._wait_no_longer, message)
+            self.changes.bump()
+
+    def _wait_no_longer(self, message: Delivered) -> None:
+        """No update has come: the buttons look as they are."""
+        if message.tapped is not None:
+            message.tapped = None
+            self.changes.bump()
 
     async def repeat_last(self) -> Delivery:
         """The last callback again, sealed anew: what a retry looks like to the application."""

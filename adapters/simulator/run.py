@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from adapters.simulator.app import create_wecom_app
+from adapters.simulator.corp import Clock, utc_now
 from adapters.simulator.engine import EngineSettings
 from adapters.simulator.engine_app import create_engine_app
 from adapters.simulator.wecom import SimulatedWeCom
@@ -35,9 +36,11 @@ async def start_simulator(wecom: SimulatedWeCom, port: int = 0) -> Running:
     return await serve(create_wecom_app(wecom), port)
 
 
-async def start_engine(settings: EngineSettings, port: int = 0) -> Running:
+async def start_engine(
+    settings: EngineSettings, port: int = 0, *, clock: Clock = utc_now
+) -> Running:
     """Serve the sample healing engine; it waits for the service where that is not there yet."""
-    return await serve(create_engine_app(settings), port)
+    return await serve(create_engine_app(settings, clock=clock), port)
 
 
 async def serve(app: web.Application, port: int) -> Running:

@@ -44,8 +44,7 @@ class SimulatedWeCom(Phones):
 
     def update_card(self, payload: Json, token_agent_id: int) -> Json:
         agent_id = self._own_agent(read_agent_id(payload, self.knobs), token_agent_id)
-        visible = frozenset(self.book.visible)
-        invalid = self.cards.update(payload, agent_id, visible, self.clock())
+        invalid = self.cards.update(payload, agent_id, self.book, self.clock())
         self.changes.bump()
         return {"invaliduser": invalid}
 

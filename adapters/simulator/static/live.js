@@ -14,21 +14,29 @@ function openParts(part) {
   return new Set([...part.querySelectorAll("details[open][id]")].map((details) => details.id));
 }
 
+// The newest question for each part: an older one may be answered after it.
+const newest = new Map();
+
 async function refresh(part) {
+  const turn = (newest.get(part) ?? 0) + 1;
+  newest.set(part, turn);
   const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const text = await answer.text();
+  if (turn !== newest.get(part)) return;
   if (text === part.dataset.shown) return;
-  const stay = !("keepEnd" in part.dataset) || atEnd(part);
+  // Any part may take room from one that is to stay at its end.
+  const atTheirEnd = [...document.querySelectorAll("[data-keep-end]")].filter(atEnd);
   const open = openParts(part);
   part.dataset.shown = text;
   part.innerHTML = text;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (stay && "keepEnd" in part.dataset) toEnd(part);
+  atTheirEnd.forEach(toEnd);
 }
 
 function refreshAll() {
-  for (const part of document.querySelectorAll("[data-live]")) refresh(part).catch(() => {});
+  const parts = [...document.querySelectorAll("[data-live]")];
+  return Promise.all(parts.map((part) => refresh(part).catch(() => {})));
 }
 
 function showState(connected) {
@@ -52,15 +60,22 @@ async function send(form, submitter) {
   if (typed) typed.value = "";
   const buttons = typed ? [] : form.querySelectorAll("button");
   for (const button of buttons) button.disabled = true;
-  await fetch(form.action, { method: "POST", body: fields });
-  for (const button of buttons) button.disabled = false;
+  submitter?.setAttribute("aria-busy", "true");
+  try {
+    await fetch(form.action, { method: "POST", body: fields });
+  } finally {
+    // What was sent may have replaced the form; only one that is still there is used again.
+    await refreshAll();
+    for (const button of buttons) button.disabled = false;
+    submitter?.removeAttribute("aria-busy");
+  }
 }
 
 document.addEventListener("submit", (event) => {
   if (!("quiet" in event.target.dataset)) return;
   event.preventDefault();
   for (const part of document.querySelectorAll("[data-keep-end]")) toEnd(part);
-  send(event.target, event.submitter).catch(() => {}).finally(refreshAll);
+  send(event.target, event.submitter).catch(() => {});
 });
 
 document.addEventListener("click", (event) => {
