@@ -16,6 +16,9 @@ from domain.notifications import Delivery, Notifications, Way
 # One reminder, when a quarter of the time is left, if that is worth anything to whoever reads it.
 REMIND_AT_LAST = 4
 LEAST_TIME_LEFT = timedelta(minutes=2)
+# The clock looks a moment after it is due; whoever comes later than that, after a long stop say,
+# would remind of what nobody has the time for.
+TOO_LATE_TO_REMIND = LEAST_TIME_LEFT - timedelta(seconds=10)
 LEFT = "the member has left the application's visible range"
 
 
@@ -212,7 +215,7 @@ class Approval(Aggregate):
         due = self.remind_at
         if due is None or self.reminded or self.ending is not None:
             return
-        if at >= due and self.expires_at - at >= LEAST_TIME_LEFT:
+        if at >= due and self.expires_at - at >= TOO_LATE_TO_REMIND:
             self.trigger(self.Reminded, at)
 
     def open_page(self, by: str, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from domain.approval import LEAST_TIME_LEFT
+from domain.approval import TOO_LATE_TO_REMIND
 from domain.identity import same_person
 from projections.database import Database
 from projections.projection import milliseconds
@@ -98,7 +98,7 @@ class Directory:
         rows = self._database.query(
             "SELECT reply_id FROM deadlines WHERE remind_at <= ? AND expires_at >= ? "
             "ORDER BY remind_at LIMIT ?",
-            [milliseconds(at), milliseconds(at + LEAST_TIME_LEFT), limit],
+            [milliseconds(at), milliseconds(at + TOO_LATE_TO_REMIND), limit],
         )
         return [row["reply_id"] for row in rows]
 

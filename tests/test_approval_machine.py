@@ -60,6 +60,7 @@ SHOWN_BY = {
     LONG: set(),
 }
 MILLISECOND = timedelta(milliseconds=1)
+TEN_SECONDS = timedelta(seconds=10)
 TWO_MINUTES, FIVE_MINUTES, TEN_MINUTES = (timedelta(minutes=minutes) for minutes in (2, 5, 10))
 HOUR, HOURS_71 = timedelta(hours=1), timedelta(hours=71)
 NOT_TEXT = "not-text"
@@ -270,13 +271,16 @@ class Model:
             a["opened"].add(by.lower())
         return None
 
+    def _is_due(self, left: timedelta, quarter: timedelta) -> bool:
+        return quarter >= TWO_MINUTES and TWO_MINUTES - TEN_SECONDS <= left <= quarter
+
     def remind(self, at: datetime, name: str) -> str | None:
         if name not in self.approvals:
             return "unknown-approval"
         a = self.approvals[name]
         quarter = timedelta(seconds=a["same"]["expires_in"] / 4)
         left = a["deadline"] - at
-        if a["status"] == "pending" and not a["reminded"] and TWO_MINUTES <= left <= quarter:
+        if a["status"] == "pending" and not a["reminded"] and self._is_due(left, quarter):
             self._touch(a, at)
             a["reminded"] = True
         return None
@@ -562,7 +566,9 @@ class ApprovalMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.waiting()))
         a = self.model.approvals[name]
         quarter = timedelta(seconds=a["same"]["expires_in"] / 4)
-        left = data.draw(st.sampled_from([quarter, TWO_MINUTES])) + before * MILLISECOND
+        left = (
+            data.draw(st.sampled_from([quarter, TWO_MINUTES - TEN_SECONDS])) + before * MILLISECOND
+        )
         self.now = max(self.now, a["deadline"] - left)
         for _ in range(1 + again):
             self.both(reminds(self.now, name), self.model.remind(self.now, name))

@@ -27,7 +27,7 @@ def result_line(approval: Approval, clockface: Clockface, now: datetime) -> str:
 
 def reminder(approval: Approval, clockface: Clockface, now: datetime) -> str:
     """Most of the time is over and nobody has decided."""
-    minutes = int((approval.expires_at - now).total_seconds()) // 60
+    minutes = round((approval.expires_at - now).total_seconds() / 60)
     until = clockface.show(approval.expires_at, now)
     what = _short(approval.requested.message, REMINDED_CHARACTERS)
     head = f"{HEAD}{approval.reply_id} 还有 {minutes} 分钟超时（{until}）: {what}"
