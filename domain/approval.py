@@ -64,6 +64,7 @@ class Approval(Aggregate):
         to: str
         problem: str
         unreachable: bool = False
+        response_code: str | None = None
 
     class BecameUnreachable(Event, frozen=True, kw_only=True):
         TOPIC = "approval.became-unreachable"
@@ -254,6 +255,7 @@ class Approval(Aggregate):
                 to=delivery.to,
                 problem=delivery.problem,
                 unreachable=delivery.unreachable,
+                response_code=delivery.response_code,
             )
             self._notice_if_nobody_is_reached(delivery.at)
 
@@ -321,8 +323,8 @@ class Approval(Aggregate):
         proof = hashlib.sha256("\0".join([*parts, asked.action_digest or ""]).encode())
         return f"{identity.approval_id(self.id)}-{proof.hexdigest()[:24]}"
 
-    def has_answer(self, userid: str) -> bool:
-        """Whether the member ended it in the chat, and so was told there what came of it."""
+    def was_ended_in_chat_by(self, userid: str) -> bool:
+        """Whether the member's own words or tap ended it: they are told so there."""
         ending = self.ending
         if ending is None or ending.via not in (Channel.TEXT, Channel.CARD):
             return False
@@ -368,12 +370,17 @@ class Approval(Aggregate):
     @applies(NotificationFailed)
     def _notification_failed(self, event: NotificationFailed) -> None:
         self.notifications.failed(
-            event.notice, event.to, event.timestamp, event.problem, event.unreachable
+            event.notice,
+            event.to,
+            event.timestamp,
+            problem=event.problem,
+            unreachable=event.unreachable,
+            code=event.response_code,
         )
 
     @applies(BecameUnreachable)
     def _became_unreachable(self, event: BecameUnreachable) -> None:
-        self.notifications.lost(event.to, event.timestamp, event.problem)
+        self.notifications.lost(event.to, event.problem)
 
     @applies(NobodyReached)
     def _nobody_reached(self, event: NobodyReached) -> None:

@@ -152,7 +152,7 @@ class RecordDelivery:
     way: Way = Way.TEXT
     """As what it was sent."""
     response_code: str | None = None
-    """Changes the card that was sent, once."""
+    """Changes the card that was sent, once; of a changed card, the one that was used for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
 # Of a reason, how many words are looked up as ids: a text has room for hundreds.
 LOOKED_UP_WORDS = 20
 KEPT_SUGGESTIONS = 10
-LEFT = "left-visible-range"
+LEFT_VISIBLE_RANGE = "left-visible-range"
 ANOTHER_CARD = "another-card"
 GREETED_AT_MOST_EVERY = timedelta(hours=1)
 # Whose deliveries the states of logins are; no userid is empty.
@@ -330,7 +330,7 @@ def record_leaving(command: commands.RecordLeaving, unit: Unit) -> list[Approval
     left = [_known(reply_id, unit) for reply_id in unit.directory().addressed_to(command.by)]
     for approval in left:
         approval.lose_member(command.by, command.at)
-    _end_sessions(command.by, LEFT, command.at, unit)
+    _end_sessions(command.by, LEFT_VISIBLE_RANGE, command.at, unit)
     return [approval for approval in left if approval.nobody_reached]
 
 

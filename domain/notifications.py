@@ -1,7 +1,7 @@
 """Whom an approval was told to, what became of each message, and who has seen it whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -44,6 +44,13 @@ class Delivery:
     cut: bool = False
     """What was shown is less than the whole message."""
     way: Way = Way.UNKNOWN
+
+    @property
+    def was_shown(self) -> bool:
+        """Whether the member was sent this very message; a digest shows none."""
+        if self.way is Way.UNKNOWN:
+            return self.state == SENT
+        return self.way is not Way.DIGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class Notifications:
         if same_person(userid) in self._opened_by:
             return True
         delivery = self.of.get(same_person(userid))
-        if delivery is not None and delivery.state == SENT and delivery.way is not Way.DIGEST:
+        if delivery is not None and delivery.was_shown:
             return not delivery.cut and self._room_in_a_text >= 0
         if channel is Channel.CARD:
             return self._fits_a_card
@@ -128,13 +135,14 @@ class Notifications:
         return delivery is not None and delivery.state not in (SENT, PENDING)
 
     def was_asked_by_text(self, userid: str) -> bool:
+        """Also one who has left since: who comes back reads how it ended."""
         delivery = self.of.get(same_person(userid))
-        return delivery is not None and delivery.state == SENT and delivery.way in BY_TEXT
+        return delivery is not None and delivery.way in BY_TEXT
 
     def has_card(self, userid: str) -> bool:
-        """Whether a card with live buttons stands on the member's phone."""
+        """Whether a card stands on the member's phone."""
         delivery = self.of.get(same_person(userid))
-        sent = delivery is not None and delivery.state == SENT and delivery.way in BY_CARD
+        sent = delivery is not None and delivery.way in BY_CARD
         return sent or same_person(userid) in self._codes
 
     def is_card_changed(self, userid: str) -> bool:
@@ -158,17 +166,37 @@ class Notifications:
     def sent(
         self, notice: str, to: str, at: datetime, *, cut: bool, way: Way, code: str | None
     ) -> None:
-        self._record(notice, Delivery(to, SENT, None, at, cut, way))
-        if code is not None and not self.has_tapped(to):  # a tap's code is the newer one
-            self._codes[same_person(to)] = ResponseCode(code, at)
+        self.recorded.add(notice)
+        if notice.startswith(ASK):
+            self.of[same_person(to)] = Delivery(to, SENT, None, at, cut, way)
+            if code is not None and not self.has_tapped(to):  # a tap's code is the newer one
+                self._codes[same_person(to)] = ResponseCode(code, at)
+        elif notice.startswith(CARD):
+            self._use_up(to, code)
+            if way is Way.CARD:
+                self._changed.add(same_person(to))
 
-    def failed(self, notice: str, to: str, at: datetime, problem: str, unreachable: bool) -> None:
-        state = "unreachable" if unreachable else "failed"
-        self._record(notice, Delivery(to, state, problem, at))
+    def failed(
+        self,
+        notice: str,
+        to: str,
+        at: datetime,
+        *,
+        problem: str,
+        unreachable: bool,
+        code: str | None,
+    ) -> None:
+        self.recorded.add(notice)
+        if notice.startswith(ASK):
+            state = "unreachable" if unreachable else "failed"
+            self.of[same_person(to)] = Delivery(to, state, problem, at)
+        elif notice.startswith(CARD):
+            self._use_up(to, code)
 
-    def lost(self, to: str, at: datetime, problem: str) -> None:
-        """The member can no longer be reached, whatever reached them before."""
-        self.of[same_person(to)] = Delivery(to, "unreachable", problem, at)
+    def lost(self, to: str, problem: str) -> None:
+        """The member can no longer be reached; what they were shown before stays shown."""
+        before = self.of[same_person(to)]
+        self.of[same_person(to)] = replace(before, state="unreachable", detail=problem)
 
     def opened(self, by: str) -> None:
         self._opened_by.add(same_person(by))
@@ -178,11 +206,8 @@ class Notifications:
         self._tapped_by.add(same_person(by))
         self._codes[same_person(by)] = ResponseCode(code, at)
 
-    def _record(self, notice: str, delivery: Delivery) -> None:
-        self.recorded.add(notice)
-        if notice.startswith(ASK):
-            self.of[same_person(delivery.userid)] = delivery
-        elif notice.startswith(CARD):
-            self._codes.pop(same_person(delivery.userid), None)
-            if delivery.way is Way.CARD:
-                self._changed.add(same_person(delivery.userid))
+    def _use_up(self, to: str, code: str | None) -> None:
+        """A code that was tried is not tried again; a newer one, of a tap meanwhile, stays."""
+        known = self._codes.get(same_person(to))
+        if known is not None and known.text == code:
+            del self._codes[same_person(to)]

@@ -30,6 +30,15 @@ class Directory:
         rows = self._database.query(f"SELECT reply_id {source} ORDER BY expires_at, number", values)
         return [row["reply_id"] for row in rows]
 
+    def still_waiting_for(self, userid: str, at: datetime) -> Sequence[str]:
+        """The same without what is overdue, whether or not the clock has ended it."""
+        source, values = self._waiting(userid)
+        rows = self._database.query(
+            f"SELECT reply_id {source} AND expires_at > ? ORDER BY expires_at, number",
+            [*values, milliseconds(at)],
+        )
+        return [row["reply_id"] for row in rows]
+
     def most_urgent(self, userid: str, at: datetime, limit: int) -> tuple[int, Sequence[str]]:
         """How many wait for the member whose deadline is still to come, and the first of them."""
         source, values = self._waiting(userid)

@@ -20,7 +20,7 @@ from domain.decision import Channel
 from domain.identity import same_person
 from domain.inbox import Inbox
 from projections.database import Database, Row, Tables
-from projections.projection import ENDS, Fact, Projection
+from projections.projection import ENDS, Fact, Projection, milliseconds
 
 DELIVERED = (Approval.Notified, Approval.NotificationFailed, Inbox.Answered)
 REPLIES = (Approval.Replied, Inbox.Received)
@@ -67,6 +67,7 @@ class Outbox(Projection):
             lane TEXT NOT NULL,
             userid TEXT NOT NULL,
             position BIGINT NOT NULL,
+            expires_at BIGINT,
             payload TEXT NOT NULL,
             PRIMARY KEY (stream, notice));
         CREATE INDEX outbox_by_member ON outbox (member, lane, position)
@@ -123,7 +124,9 @@ def _of_the_end(
     """How a member who was asked hears of the end: as they were asked."""
     if approval.notifications.has_card(userid) and not is_card_known:
         yield f"{Kind.CARD}/{same_person(userid)}", userid
-    if approval.notifications.was_asked_by_text(userid) and not approval.has_answer(userid):
+    if approval.notifications.was_asked_by_text(userid) and not approval.was_ended_in_chat_by(
+        userid
+    ):
         yield _notice(Kind.END, userid), userid
 
 
@@ -172,9 +175,17 @@ def _add(
             "lane": LANE_OF.get(kind_of(notice), Lane.NOTICES).value,
             "userid": userid,
             "position": fact.position,
+            "expires_at": _deadline(notice, fact),
             "payload": msgspec.json.encode(payload).decode(),
         },
     )
+
+
+def _deadline(notice: str, fact: Fact) -> int | None:
+    """Until when the message is of use, where it asks for something."""
+    if fact.approval is None or kind_of(notice) not in MOOT_AFTER_THE_END:
+        return None
+    return milliseconds(fact.approval.expires_at)
 
 
 def waiting_lanes(database: Database) -> list[tuple[str, Lane]]:

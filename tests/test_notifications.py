@@ -627,11 +627,15 @@ def test_two_that_know_the_same_are_equal_and_no_others() -> None:
 def test_who_decided_it_in_the_chat_has_their_answer(end: Any, knows: bool) -> None:
     """Whoever pressed the button on the page may have been somebody else: they are told."""
     scenario = given(ask(engine="zhangsan"))
-    assert not scenario.approval().has_answer("zhangsan")
+    assert not scenario.approval().was_ended_in_chat_by("zhangsan")
     scenario.and_(end)
     approval = scenario.approval()
-    assert approval.has_answer("zhangsan") is approval.has_answer("ZhangSan") is knows
-    assert not approval.has_answer("lisi") and not approval.has_answer("")
+    assert (
+        approval.was_ended_in_chat_by("zhangsan")
+        is approval.was_ended_in_chat_by("ZhangSan")
+        is knows
+    )
+    assert not approval.was_ended_in_chat_by("lisi") and not approval.was_ended_in_chat_by("")
 
 
 @pytest.mark.parametrize(
@@ -658,7 +662,7 @@ def test_who_requested_is_told_if_they_could_be_a_member(
 
 
 def test_channels_are_all_known() -> None:
-    """A new one has to say whether who decides by it has their answer (Approval.has_answer)."""
+    """A new one has to say whether who decides by it has their answer (Approval.was_ended_in_chat_by)."""
     assert set(Channel) == {
         Channel.TEXT,
         Channel.CARD,

@@ -650,6 +650,15 @@ async def test_the_todo_list_in_the_chat_names_the_five_most_urgent(service: Ser
     ]
 
 
+@pytest.mark.parametrize("words", ["TY 12345-2", "TY", "好的", "TY 12345_2吗 12346_1", "待办"])
+async def test_what_is_overdue_is_suggested_to_nobody(service: Service, words: str) -> None:
+    """Whether or not the clock has ended it."""
+    await service.ask("12345_2", expires_in=60)
+    await service.quiet()
+    service.clock.advance(seconds=60)
+    assert "TY 12345_2" not in await service.heard("zhangsan", words)
+
+
 async def test_the_same_question_twice_is_answered_twice(service: Service) -> None:
     assert await service.heard("zhangsan", "帮助") == HELP
     assert await service.heard("zhangsan", "帮助") == HELP

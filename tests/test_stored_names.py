@@ -67,6 +67,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "to": str,
         "problem": str,
         "unreachable": bool,
+        "response_code": str | None,
     },
     "approval.became-unreachable": {"to": str, "problem": str},
     "approval.nobody-reached": {},
@@ -160,6 +161,11 @@ GOLDEN: list[tuple[str, bytes]] = [
         "approval.notification-failed",
         b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi",'
         b'"problem":"WeCom is not configured","unreachable":true}',
+    ),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"card/lisi","to":"lisi",'
+        b'"problem":"errcode 60140","response_code":"code"}',
     ),
     (
         "approval.notification-failed",

@@ -11,8 +11,10 @@ from adapters.wecom import cards, notices
 from adapters.wecom.cards import Card
 from adapters.wecom.messages import Clockface, answer_on_approval, answer_to_inbox
 from adapters.wecom.notices import Waiting
+from adapters.wecom.waiting import MAX_NAMED
 from domain import wording
 from domain.approval import Approval
+from domain.decision import Channel
 from domain.identity import APPROVAL_STREAM
 from domain.inbox import Inbox
 from projections.outbox import MOOT_AFTER_THE_END, Kind, kind_of
@@ -29,8 +31,8 @@ class Letter:
     text: str | None = None
     cut: bool = False
     """The text does not show the whole message."""
-    once: bool = False
-    """Never twice within half an hour, whatever happens (WeComClient.send_text)."""
+    plain: str | None = None
+    """Goes out instead of a text that WeCom refuses: nothing in it comes from elsewhere."""
     card: Card | None = None
     """Goes out instead of the text; what WeCom refuses as a card goes out as the text."""
     card_cut: bool = False
@@ -49,6 +51,8 @@ class Digest:
     """One message for many rows, and which of them it is about."""
 
     text: str
+    plain: str
+    """The same without a word from elsewhere."""
     rows: Sequence[Row]
 
 
@@ -110,7 +114,8 @@ class Letters:
         text = notices.digest(
             waiting, list(ended.values()), alarms, self._clockface, now, self._addresses.todo
         )
-        return Digest(text=text, rows=[row for row, _ in still])
+        plain = notices.plain_digest(waiting.count, len(ended), self._addresses.todo)
+        return Digest(text=text, plain=plain, rows=[row for row, _ in still])
 
     async def _due(self, rows: Sequence[Row]) -> list[tuple[Row, Approval]]:
         streams = [row["stream"].removeprefix(APPROVAL_STREAM) for row in rows]
@@ -132,15 +137,15 @@ class Letters:
             case Kind.ASK:
                 return self._asking(approval, userid)
             case Kind.REMIND:
-                return Letter(text=notices.reminder(approval, self._clockface, now), once=True)
+                return self._unasked(approval, notices.reminder(approval, self._clockface, now))
             case Kind.ALARM:
-                return Letter(text=notices.alarm(approval), once=True)
+                return self._unasked(approval, notices.alarm(approval))
             case Kind.END:
                 line = notices.end_line(approval, userid, self._clockface, now)
-                return Letter(text=line, once=True)
+                return self._unasked(approval, line)
             case Kind.RESULT:
                 line = notices.result_line(approval, self._clockface, now)
-                return Letter(text=line, once=True)
+                return self._unasked(approval, line)
             case Kind.CARD:
                 return self._outcome(approval, userid)
             case _:
@@ -151,16 +156,23 @@ class Letters:
         text, cut = wording.asking_text(
             approval.requested.message, approval.reply_id, page if self._style.link else None
         )
+        plain = notices.plain_waiting(approval, page)
         if not self._style.card:
-            return Letter(text=text, cut=cut, once=True)
+            return Letter(text=text, cut=cut, plain=plain)
         return Letter(
             text=text,
             cut=cut,
-            once=True,
+            plain=plain,
             card=cards.asking_card(approval, userid, page, self._clockface, self._clock()),
             card_cut=not wording.fits_a_card(approval.requested.message),
             beside_card=self._style.text,
         )
+
+    def _unasked(self, approval: Approval, text: str) -> Letter:
+        if approval.ending is not None:
+            return Letter(text=text, plain=notices.plain_end(approval))
+        page = self._addresses.page_of(approval.approval_id)
+        return Letter(text=text, plain=notices.plain_waiting(approval, page))
 
     def _outcome(self, approval: Approval, userid: str) -> Letter:
         """The card's end; where no code would change it any more, a line instead."""
@@ -168,17 +180,25 @@ class Letters:
         code = told.code_for(userid, now)
         if code is None and told.is_card_changed(userid):
             return Letter(already=True)
-        is_told = told.was_asked_by_text(userid) or approval.has_answer(userid)
+        is_told = self._hears_otherwise(approval, userid)
         if code is None and is_told:
             return Letter(problem="no response code is left that would change the card")
         line = None if is_told else notices.end_line(approval, userid, self._clockface, now)
         page = self._addresses.page_of(approval.approval_id)
         card = cards.outcome_card(approval, userid, page, self._clockface, now)
-        return Letter(card=card if code else None, changes=code, text=line, once=True)
+        plain = notices.plain_end(approval) if line else None
+        return Letter(card=card if code else None, changes=code, text=line, plain=plain)
+
+    def _hears_otherwise(self, approval: Approval, userid: str) -> bool:
+        """Whether another message tells the member of the end, so that the card need not."""
+        if approval.was_ended_in_chat_by(userid):
+            assert approval.ending is not None  # noqa: S101  # it was ended
+            return approval.ending.via is Channel.TEXT  # a tap is answered by its card alone
+        return approval.notifications.was_asked_by_text(userid)
 
     async def _answer(self, approval: Approval, row: Row) -> Letter:
         replied = msgspec.json.decode(row["payload"], type=Approval.Replied)
-        waiting = await self._reading.waiting_ids(row["userid"])
+        waiting = await self._reading.waiting_ids(row["userid"], self._clock())
         return Letter(text=answer_on_approval(replied, approval, waiting, self._clockface))
 
     async def _to_inbox(self, row: Row) -> Letter | None:
@@ -188,9 +208,10 @@ class Letters:
         if kind_of(row["notice"]) is Kind.GREET:
             return await self._greeting(row["userid"])
         received = msgspec.json.decode(row["payload"], type=Inbox.Received)
-        waiting = await self._reading.still_waiting_for(row["userid"])
+        names = await self._reading.waiting_ids(row["userid"], received.timestamp)
+        first = await self._reading.approvals(names[:MAX_NAMED])
         todo = self._addresses.todo if self._style.link else None
-        return Letter(text=answer_to_inbox(received, waiting, self._clockface, todo))
+        return Letter(text=answer_to_inbox(received, names, first, self._clockface, todo))
 
     async def _greeting(self, userid: str) -> Letter:
         waiting = await self._waiting(userid)

@@ -36,6 +36,8 @@ class Turn:
 
     wait_s: float = 0.0
     gather: bool = False
+    may_hurry: bool = False
+    """It waits to be gathered, and could be at once if a deadline wants it."""
 
 
 class Pace:
@@ -75,7 +77,11 @@ class Pace:
             return Turn()
         last = max([*known.notices, *([known.gathered_at] if known.gathered_at else [])])
         if now - last < self.limits.gather_every:
-            return Turn(wait_s=_seconds(last + self.limits.gather_every - now))
+            since = now - known.gathered_at if known.gathered_at else self.limits.gather_every
+            return Turn(
+                wait_s=_seconds(last + self.limits.gather_every - now),
+                may_hurry=since >= self.limits.gather_every,
+            )
         return Turn(gather=True)
 
     def sent(self, member: str, *, answer: bool = False, gathered: bool = False) -> None:
@@ -90,7 +96,8 @@ class Pace:
 
     def _recent(self, member: str, now: datetime) -> _Member:
         known = self._members.setdefault(member, _Member())
-        if known.sent and known.sent[-1] > now:
+        ahead = known.sent and known.sent[-1] > now
+        if ahead or (known.gathered_at is not None and known.gathered_at > now):
             # The clock was set back: better twice as many as nothing for so long.
             known = self._members[member] = _Member()
         for times in (known.sent, known.notices):

@@ -140,13 +140,10 @@ class Reading:
         count, first = await self._run(lambda: self._directory.most_urgent(userid, at, limit))
         return count, await self.approvals(first)
 
-    async def still_waiting_for(self, userid: str) -> list[Approval]:
-        """What waits for this member and has not ended meanwhile, for an answer in the chat."""
-        return [approval for approval in await self.waiting_for(userid) if approval.ending is None]
-
-    async def waiting_ids(self, userid: str) -> list[str]:
-        """The names of that."""
-        return [approval.reply_id for approval in await self.still_waiting_for(userid)]
+    async def waiting_ids(self, userid: str, at: datetime) -> list[str]:
+        """Names of what waits for this member now, the most urgent first."""
+        await self.caught_up()
+        return await self._run(lambda: list(self._directory.still_waiting_for(userid, at)))
 
     async def matching(
         self, filters: dict[str, object], after: int, limit: int, engine: str | None
@@ -169,10 +166,10 @@ class Reading:
             )
         )
 
-    async def overdue(self, at: Any, limit: int = 500) -> Sequence[str]:
+    async def overdue(self, at: Any, limit: int) -> Sequence[str]:
         return await self._run(lambda: self._directory.deadlines_until(at, limit))
 
-    async def reminders_due(self, at: Any, limit: int = 500) -> Sequence[str]:
+    async def reminders_due(self, at: Any, limit: int) -> Sequence[str]:
         return await self._run(lambda: self._directory.reminders_due(at, limit))
 
     async def waiting_lanes(self) -> list[tuple[str, Lane]]:

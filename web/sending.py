@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,8 +15,9 @@ from adapters.wecom.client import (
 from domain.commands import RecordDelivery
 from domain.notifications import Way
 from projections.outbox import Kind, Lane, kind_of
+from projections.projection import milliseconds
 from web.letters import Letter, Letters, Row
-from web.pace import Pace
+from web.pace import Pace, Turn
 from web.post import Outcome, Post
 from web.reading import Behind, Reading
 from web.tally import MessageOutcome
@@ -25,6 +26,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 AT_ONCE_FROM_OUTBOX = 50
 MOST_IN_A_DIGEST = 5000
 RECORDED_AT_ONCE = 200
+# Who reads that something waits should have that long to answer.
+HURRY_BEFORE_S = 15.0
 NOBODY_REACHED = "no approver can be told of an approval"
 NOT_NOW = (WeComAway, WeComMisconfigured, Behind)
 
@@ -121,6 +124,8 @@ class Sender:
         sent = False
         for number, row in enumerate(rows):
             turn = self._pace.notice(member)
+            if turn.may_hurry and self._ends_within(rows[number:], turn.wait_s + HURRY_BEFORE_S):
+                turn = Turn(gather=True)
             if turn.wait_s:
                 if await self._letters.letter(row) is None:
                     continue
@@ -131,15 +136,19 @@ class Sender:
             sent = await self._deliver(row) or sent
         return sent
 
+    def _ends_within(self, rows: Sequence[Row], seconds: float) -> bool:
+        """Whether one of these would hardly be announced before its deadline."""
+        soon = milliseconds(self._clock() + timedelta(seconds=seconds))
+        return any(row["expires_at"] is not None and row["expires_at"] <= soon for row in rows)
+
     async def _deliver(self, row: Row, *, answer: bool = False) -> bool:
         """Try until WeCom took it or refused it for good and record which; False if moot."""
-        post = Post(
-            self._wecom, row["userid"], lambda: self._pace.sent(row["member"], answer=answer)
-        )
+        member = row["member"]
+        post = self._post(member, row["userid"], answer=answer)
 
         async def once() -> list[RecordDelivery]:
-            if answer and (wait_s := self._pace.answer_waits_s(row["member"])):
-                await self._sleep(wait_s)
+            if answer:
+                await self._has_room(member)  # what it says is looked up after that
             letter = await self._letters.letter(row)
             if letter is not None:
                 return [self._recorded(row, await post.deliver(letter))]
@@ -148,6 +157,21 @@ class Sender:
 
         return await self._record(await self._patiently(once, row["stream"]))
 
+    def _post(
+        self, member: str, userid: str, *, answer: bool = False, gathered: bool = False
+    ) -> Post:
+        return Post(
+            self._wecom,
+            userid,
+            on_sent=lambda: self._pace.sent(member, answer=answer, gathered=gathered),
+            has_room=lambda: self._has_room(member),
+        )
+
+    async def _has_room(self, member: str) -> None:
+        """Wait until one more message does not reach what WeCom drops."""
+        while wait_s := self._pace.answer_waits_s(member):
+            await self._sleep(wait_s)
+
     async def _gather(self, member: str, rows: Sequence[Row]) -> bool:
         """One message about many rows; if only one is left, that one in its own words."""
         still = await self._letters.still_due(rows)
@@ -155,13 +179,13 @@ class Sender:
             return False
         if len(still) == 1:
             return await self._deliver(still[0])
-        post = Post(self._wecom, still[0]["userid"], lambda: self._pace.sent(member, gathered=True))
+        post = self._post(member, still[0]["userid"], gathered=True)
 
         async def once() -> list[RecordDelivery]:
             digest = await self._letters.digest(member, still)
             if digest is None:
                 return []
-            outcome = await post.deliver(Letter(text=digest.text))
+            outcome = await post.deliver(Letter(text=digest.text, plain=digest.plain))
             if "problem" not in outcome:
                 outcome = {**outcome, "way": Way.DIGEST}
             return [self._recorded(row, outcome) for row in digest.rows]
@@ -210,7 +234,8 @@ class Sender:
             except (Overloaded, StoreUnavailable):
                 await self._sleep(FIRST_PAUSE_S)
                 continue
-            if delivery.problem is not None and getattr(about, "nobody_reached", False):
+            is_asking = delivery.problem is not None and kind_of(delivery.notice) is Kind.ASK
+            if is_asking and about.nobody_reached:
                 log.error(NOBODY_REACHED, reply_id=about.reply_id, why=delivery.problem)
             return
 

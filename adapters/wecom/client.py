@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +26,8 @@ PAUSE_AFTER_MISCONFIGURATION_S = 300
 ERRCODE = re.compile(r"-?[0-9]{1,9}")
 MOST_ERRCODES = 100  # counted apart; whatever answers in WeCom's place must not fill the figures
 GETTOKEN = "gettoken"
-# More calls at once than this wait for each other; WeCom refuses too many (45033).
-AT_ONCE = 50
+# More messages at once than this wait for each other; WeCom refuses too many calls (45033).
+MESSAGES_AT_ONCE = 50
 AGAIN = (Remedy.LATER, Remedy.RENEW, Remedy.WINDOW)
 # WeCom's are much longer; what is shorter is a slip of the pen, and part of ordinary words.
 SHORTEST_SECRET = 8
@@ -39,7 +40,11 @@ class WeComError(Exception):
 class WeComAway(WeComError):
     """No answer, or one that asks to come again: the same call may succeed later."""
 
-    def __init__(self, detail: str, retry_after_s: float = 0.0) -> None:
+    def __init__(
+        self, detail: str, retry_after_s: float = 0.0, *, may_have_arrived: bool = False
+    ) -> None:
+        self.may_have_arrived = may_have_arrived
+        """WeCom may have done what it was asked; we have not heard."""
         self.retry_after_s = retry_after_s
         """Not before so long; 0: soon, and then less and less often."""
         super().__init__(detail)
@@ -116,7 +121,7 @@ class WeComClient:
         self._pause_s = pause_s
         self._token: _Token | None = None
         self._refreshing = asyncio.Lock()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(MESSAGES_AT_ONCE)
         self._fetches = 0
         self._fetch_failed: str | None = None
         self._paused_until = 0.0
@@ -288,7 +293,7 @@ class WeComClient:
             raise WeComAway(why, until - self._monotonic())
         try:
             async with (
-                self._places,
+                self._place_for(path),
                 self._session.request(
                     "GET" if body is None else "POST",
                     f"{self._api_url}/cgi-bin/{path}",
@@ -305,12 +310,13 @@ class WeComClient:
                 date = response.headers.get("Date")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._count("none")
-            raise self._away(f"{path}: {type(error).__name__}") from None
+            raise self._away(f"{path}: {type(error).__name__}", _is_unknown(path, error)) from None
         answer = _json_object(text)
         code = None if answer is None else _errcode(answer.get("errcode", 0))
         if status != 200 or answer is None or code is None:
             self._count("none")
-            raise self._away(f"{path}: HTTP {status} that is not an answer of WeCom's API")
+            why = f"{path}: HTTP {status} that is not an answer of WeCom's API"
+            raise self._away(why, may_have_arrived=path != GETTOKEN)
         self._count(str(code))
         self.date = date
         return {**answer, "errcode": code}
@@ -319,9 +325,13 @@ class WeComClient:
         is_known = errcode in self.calls or len(self.calls) < MOST_ERRCODES
         self.calls[errcode if is_known else "other"] += 1
 
-    def _away(self, why: str) -> WeComAway:
+    def _place_for(self, path: str) -> AbstractAsyncContextManager[Any]:
+        """Messages wait for each other; who logs in waits for no messages."""
+        return self._places if path.startswith("message/") else nullcontext()
+
+    def _away(self, why: str, may_have_arrived: bool = False) -> WeComAway:
         self.problem = f"WeCom does not answer ({why})"
-        return WeComAway(self.problem)
+        return WeComAway(self.problem, may_have_arrived=may_have_arrived)
 
     def _check(self, path: str, answer: Mapping[str, Any]) -> None:
         code = answer["errcode"]
@@ -375,6 +385,11 @@ def _json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _is_unknown(path: str, error: Exception) -> bool:
+    """Whether what was asked may have been done all the same: the question was out."""
+    return path != GETTOKEN and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def _errcode(given: Any) -> int | None:

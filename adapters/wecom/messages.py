@@ -78,7 +78,8 @@ def answer_on_approval(
 
 def answer_to_inbox(
     received: Inbox.Received,
-    waiting: Sequence[Approval],
+    names: Sequence[str],
+    most_urgent: Sequence[Approval],
     clockface: Clockface,
     todo_link: str | None = None,
 ) -> str:
@@ -86,16 +87,15 @@ def answer_to_inbox(
     What a member hears whose words name no approval.
 
     Args:
-        waiting: What waits for this member now; nobody else's approvals are ever named.
+        names: Of what waits for this member now; nobody else's approvals are ever named.
+        most_urgent: The first of those, for a list.
         todo_link: The address of the page 待办, if it is to stand under the list.
     """
     now = received.timestamp
-    waiting = [approval for approval in waiting if now < approval.expires_at]
     if received.refusal == "help":
         return "【故障自愈】同意请回复: TY 编号，驳回请回复: BH 编号 原因，查看待办请回复: 待办"
     if received.refusal == "todo":
-        return todo_list(waiting, lambda at: clockface.show(at, now), todo_link)
-    names = [approval.reply_id for approval in waiting]
+        return todo_list(len(names), most_urgent, lambda at: clockface.show(at, now), todo_link)
     if received.refusal == "unknown-approval" and received.reply_id is not None:
         return FAILURE + _on_unknown(received, received.reply_id, names)
     return FAILURE + _on_nameless(received, names)

@@ -44,6 +44,24 @@ def alarm(approval: Approval) -> str:
     )
 
 
+# The same without a word from elsewhere, for when WeCom blocks those words (82004, 85002 …).
+
+
+def plain_waiting(approval: Approval, page: str) -> str:
+    """Something waits; what it is stands on its page."""
+    return f"{HEAD}{approval.reply_id} 等待您审批，内容无法在此显示，请打开详情查看: {page}"
+
+
+def plain_end(approval: Approval) -> str:
+    """It has ended."""
+    return f"{HEAD}{approval.reply_id} 已结束，{NOTHING_TO_DO}"
+
+
+def plain_digest(waiting: int, ended: int, todo: str) -> str:
+    """How many, and where."""
+    return f"{HEAD}您有 {waiting} 项待审批，{ended} 项已结束。请打开待办查看: {todo}"
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What waits for one member: how many, and the most urgent of them."""
@@ -72,7 +90,8 @@ def digest(
         ended: Of what the member was asked about, what ended since the last message.
         unreached: Of how many that wait no approver can be told.
     """
-    parts = [_what_waits(waiting, clockface, now)] if waiting.count else []
+    at = clockface.show(now, now)
+    parts = [f"截至 {at}，{_what_waits(waiting, clockface, now)}"] if waiting.count else []
     if unreached:
         parts.append(f"其中 {unreached} 项的审批人均无法收到消息，请您审批或联系他们")
     if ended:

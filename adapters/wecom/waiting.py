@@ -25,21 +25,27 @@ def list_of(waiting: Sequence[str]) -> str:
 
 
 def todo_list(
-    waiting: Sequence[Approval], show: Callable[[datetime], str], link: str | None
+    count: int,
+    most_urgent: Sequence[Approval],
+    show: Callable[[datetime], str],
+    link: str | None,
 ) -> str:
     """
     待办 in the chat: a line for each of the most urgent, what to type, where the rest is.
 
     Args:
+        count: How many wait.
+        most_urgent: The first of them, of which at most five are named.
         show: How a time is written.
         link: The address of the page 待办.
     """
-    if not waiting:
+    if not count:
         return f"【故障自愈】{NOTHING_WAITS}"
-    lines = [f"【故障自愈】等待您审批的有 {len(waiting)} 项:"]
-    lines += [_line(approval, show) for approval in waiting[:MAX_NAMED]]
-    if len(waiting) > MAX_NAMED:
-        lines.append(f"另有 {len(waiting) - MAX_NAMED} 项截止较晚")
+    named = most_urgent[:MAX_NAMED]
+    lines = [f"【故障自愈】等待您审批的有 {count} 项:"]
+    lines += [_line(approval, show) for approval in named]
+    if count > len(named):
+        lines.append(f"另有 {count - len(named)} 项截止较晚")
     lines.append(f"{what_to_type('编号')} 原因")
     if link:
         lines.append(f"全部待办: {link}")
