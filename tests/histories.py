@@ -82,8 +82,8 @@ def arrive(at: datetime, to: str, reply_id: str, outcome: dict[str, Any]) -> Rec
     return reached(to, reply_id, at, **outcome)
 
 
-def _log_in(at: datetime, by: str, minutes: int) -> OpenSession:
-    session = f"{by} {at} {minutes}"
+def _log_in(at: datetime, by: str, minutes: int, cookie: int) -> OpenSession:
+    session = f"{by} {at} {cookie}"
     return OpenSession(at=at, session=session, by=by, expires_at=at + timedelta(minutes=minutes))
 
 
@@ -138,7 +138,7 @@ THE_REST = st.one_of(
     made(opens, by=people, reply_id=reply_ids),
     made(comes, by=people),
     made(leaves, by=people),
-    made(_log_in, by=people, minutes=st.integers(0, 20)),
+    made(_log_in, by=people, minutes=st.integers(0, 20), cookie=st.integers(0, 2**64)),
     made(log_out, number=st.integers(0, 20)),
     made(_all_out, by=people),
 )

@@ -154,7 +154,7 @@ class Model:
                 return self._keep_in_inbox(at, me, "unclear-which")
         elif name not in self.approvals:
             fitting = [known for known in self.approvals if known.lower() == name.lower()]
-            if len(fitting) != 1:
+            if len(fitting) != 1 or how["channel"] == Channel.CARD:  # nobody mistypes a button
                 return self._keep_in_inbox(at, me, "unknown-approval")
             name = fitting[0]
         approval = self.approvals[name]
@@ -197,7 +197,6 @@ class Model:
         for a in self.approvals.values():
             if a["status"] == "pending" and me in a["asked"] - a["gone"]:
                 self._touch(a, at)
-                a["sent"].pop(me, None)
                 self._lose(a, me)
 
     def press(
@@ -294,7 +293,8 @@ class Model:
         a["notices"].add(f"{kind}/{me}")
         self._touch(a, at)
         if kind == "card":
-            a["codes"].pop(me, None)
+            if a["codes"].get(me, (None,))[0] == how["response_code"]:
+                a["codes"].pop(me, None)
         elif kind == "ask" and "problem" in how:
             self._lose(a, me)
         elif kind == "ask":
@@ -327,7 +327,7 @@ class Model:
         (name,) = waiting
         a = self.approvals[name]
         way, reached_at = a["sent"].get(me, ("digest", at))
-        if way == "digest" or reached_at >= at or a["same"]["risk"] == "high":
+        if me in a["gone"] or way == "digest" or reached_at >= at or a["same"]["risk"] == "high":
             return None
         for other_name, other in self.approvals.items():
             lately = other["asked_at"] >= at - TEN_MINUTES or (
@@ -341,7 +341,9 @@ class Model:
         shown_by = SHOWN_BY[a["same"]["message"]]
         if me in a["opened"]:
             return False
-        if a["sent"].get(me, ("digest",))[0] != "digest":
+        way = a["sent"].get(me, ("digest",))[0]
+        # Of what an older version sent to somebody who has left, nobody knows what it showed.
+        if way != "digest" and (way or me not in a["gone"]):
             return me in a["cut"] or "text" not in shown_by
         return ("card" if channel == "wecom-card" else "link") not in shown_by
 
@@ -461,6 +463,8 @@ class ApprovalMachine(RuleBasedStateMachine):
         self, by: str, verdict: str, pick: int | None, channel: Channel, doubt: str | None
     ) -> Reply:
         self.keys += 1
+        if pick is None:
+            channel = Channel.TEXT  # every button names an approval
         code = f"tap {self.keys}" if channel is Channel.CARD and self.keys % 4 else None
         reply_id = None if pick is None else self.picked(pick)
         command = says(
@@ -542,9 +546,18 @@ class ApprovalMachine(RuleBasedStateMachine):
         for to in sorted(self.model.approvals[name]["asked"]):
             self.send(name, to, "ask", how)
 
-    @rule(pick=picks, to=people, kind=st.sampled_from(["card", "card", "end", "remind"]))
-    def reach_by_another_message(self, pick: int, to: str, kind: str) -> None:
-        self.send(self.picked(pick), to, kind, {"way": "text"})
+    @rule(
+        pick=picks,
+        to=people,
+        kind=st.sampled_from(["card", "card", "end", "remind"]),
+        own=st.booleans(),
+    )
+    def reach_by_another_message(self, pick: int, to: str, kind: str, own: bool) -> None:
+        """A card is changed by the code that there is, or by one that a tap has taken over."""
+        name = self.picked(pick)
+        codes = self.model.approvals.get(name, {"codes": {}})["codes"]
+        code = codes.get(to.lower(), (None,))[0] if own and kind == "card" else None
+        self.send(name, to, kind, {"way": "text", "response_code": code})
 
     def send(self, name: str, to: str, kind: str, how: dict[str, Any]) -> None:
         """Only who was asked is sent the message that asks."""
@@ -631,7 +644,7 @@ class ApprovalMachine(RuleBasedStateMachine):
             assert approval.nobody_reached == told["nobody_reached"], name
             notifications = approval.notifications
             assert set(map(str.lower, notifications.reached())) == {
-                me for me, (way, _) in told["sent"].items() if way
+                me for me, (way, _) in told["sent"].items() if way and me not in told["gone"]
             }, name
             for me in ("zhangsan", "lisi", "wangwu"):
                 way = told["sent"].get(me, ("", None))[0]

@@ -504,3 +504,65 @@ async def test_what_went_out_before_the_end_is_told_of_it(
             await asyncio.sleep(0.01)
     assert caption == "已撤销 fta 20:00"
     assert texts(service, "zhangsan") == []
+
+
+@pytest.mark.parametrize("style", ["card", "both"])
+@pytest.mark.parametrize("errcode", [60140, 48002])
+async def test_who_decided_by_a_card_that_cannot_be_changed_is_told_by_a_line(
+    start: StartService, wecom: SimulatedWeCom, style: str, errcode: int
+) -> None:
+    service = await start(message_style=style, super_approvers="")
+    await asked(service, approvers=["zhangsan"])
+    wecom.script("message/update_template_card", errcode)
+    await tap(service, "zhangsan", "approve")
+    await service.quiet()
+    assert texts(service, "zhangsan")[-1] == (
+        "【故障自愈】12345_2（替换故障机 10.0.0.1） 您已于 20:00 通过卡片同意，无需再处理"
+    )
+
+
+async def test_a_card_that_wecom_took_counts_although_its_text_is_refused(
+    start: StartService, wecom: SimulatedWeCom
+) -> None:
+    service = await start(message_style="both", super_approvers="")
+    wecom.script("message/send", None, 82004, 82004)
+    approval = await asked(service, approvers=["zhangsan"])
+    now = await service.look(approval["approval_id"])
+    assert [to["state"] for to in now["notifications"]] == ["sent"]
+    kinds = [event["type"] for event in await service.events(approval["approval_id"])]
+    assert "approval.nobody-reached" not in kinds
+    path = f"/approvals/{approval['approval_id']}/cancel"
+    await service.api("POST", path, json={"reason": "告警已恢复"})
+    await service.quiet()
+    assert card_of(service, "zhangsan").button_caption == "已撤销 fta 20:00"
+
+
+async def test_a_change_whose_answer_was_lost_is_done_and_nothing_is_said_twice(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    service = await start(message_style="card", super_approvers="")
+    approval = await service.ask(approvers=["zhangsan"])
+    await sleep.settle(service)
+    wecom.knobs.outage, wecom.knobs.outage_calls = "lost-answer", 1
+    wecom.knobs.outage_on = "message/update_template_card"
+    path = f"/approvals/{approval['approval_id']}/cancel"
+    await service.api("POST", path, json={"reason": "告警已恢复"})
+    await sleep.pass_(service, seconds=10)
+    assert card_of(service, "zhangsan").button_caption == "已撤销 fta 20:00"
+    assert texts(service, "zhangsan") == []
+    (changed,) = [
+        event["data"]
+        for event in await service.events(approval["approval_id"])
+        if event["type"] == "approval.notified" and event["data"]["notice"].startswith("card/")
+    ]
+    assert changed["way"] == "card"
+
+
+async def test_who_leaves_and_comes_back_has_read_no_more_than_before(by_card: Service) -> None:
+    """The end of the message is what the card has no room for."""
+    approval = await asked(by_card, message="清" * 161)
+    await by_card.says("zhangsan", "TY 12345_2")
+    await by_card.wecom.send_event("zhangsan", "unsubscribe", [("EventKey", "")])
+    await by_card.wecom.send_event("zhangsan", "subscribe", [("EventKey", "")])
+    await by_card.says("zhangsan", "同意 12345_2")
+    assert (await by_card.look(approval["approval_id"]))["status"] == "pending"

@@ -1,13 +1,15 @@
 """The clock of the service: what it asks for, when, and that no rule waits for it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.service import Clock, Service
+from web import keys
 from web.app import timekeeper_of
-from web.background import GRACE
+from web.background import AT_ONCE, GRACE
 
 
 async def kinds(service: Service, approval: Any) -> list[str]:
@@ -55,3 +57,17 @@ async def test_it_reminds_and_expires_many_in_one_look(service: Service, clock: 
     for approval in waiting["approvals"]:
         reminded += "reminded" in await kinds(service, approval)
     assert reminded == 25
+
+
+async def test_more_than_a_look_takes_are_ended_in_one_go(service: Service, clock: Clock) -> None:
+    service.hurry()
+    await asyncio.gather(
+        *(service.ask(f"{n}_1", approvers=["zhangsan"], expires_in=10) for n in range(AT_ONCE + 20))
+    )
+    await service.app[keys.READING].caught_up()
+    clock.advance(seconds=11)
+    keeper = timekeeper_of(service.app)
+    assert await keeper.expire()  # there is more
+    assert not await keeper.expire()
+    _, body = await service.api("GET", "/approvals?status=pending")
+    assert body["approvals"] == []

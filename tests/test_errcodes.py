@@ -57,7 +57,8 @@ IN_A_MINUTE = Follows(WeComAway, "again", retry_after_s=60.0, sends=2)
 # An administrator has to mend something; until then …
 STOPPED = Follows(WeComMisconfigured, "mended", pauses=True, sends=2)
 STOPPED_HERE = Follows(WeComMisconfigured, "again", sends=2)
-NEVER = Follows(WeComRefused, "failed")
+# Once in the words of the approval, once without a word from elsewhere.
+NEVER = Follows(WeComRefused, "failed", sends=2)
 NOT_THEM = Follows(Unreachable, "unreachable")
 
 TABLE: dict[int, Follows] = {
@@ -312,7 +313,7 @@ async def service(start: StartService) -> Service:
 async def test_what_becomes_of_the_message_that_asks(
     service: Service, wecom: SimulatedWeCom, sleep: Pauses, code: int, follows: Follows
 ) -> None:
-    wecom.script("message/send", code)
+    wecom.script("message/send", *[code] * (2 if follows is NEVER else 1))
     asked = await service.ask(approvers=["zhangsan"])
     if follows.then in ("again", "mended"):
         await sleep.begun(1)

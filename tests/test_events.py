@@ -28,7 +28,7 @@ CLOSED = "WeCom has switched the application off"
 LOST = ["approval.became-unreachable", "approval.nobody-reached"]
 DECIDED = ["approval.replied", "approval.approved"]
 ALARM_SENT = END_TOLD = "approval.notified"
-NO_CARD_CHANGED = "approval.notification-failed"  # the code of this event is an invented one
+TAPPED = "【故障自愈】12345_2（替换故障机 10.0.0.1） 您已于 20:00 通过卡片同意，无需再处理"
 SILENT: Outcome = ("pending", [], [], "ok")
 # Every kind of wecom-protocol 2.2 and 2.3, by whom, with which fields.
 TABLE: dict[tuple[str, str], tuple[list[Field], Outcome]] = {
@@ -50,7 +50,8 @@ TABLE: dict[tuple[str, str], tuple[list[Field], Outcome]] = {
     ),
     ("template_card_event", "zhangsan"): (
         TAP,
-        ("approved", [*DECIDED, END_TOLD, NO_CARD_CHANGED], [], "ok"),
+        # The code of this event is an invented one: the card cannot be changed, so a line tells.
+        ("approved", [*DECIDED, END_TOLD, END_TOLD], [TAPPED], "ok"),
     ),
     ("close_inactive_agent", "sys"): ([], ("pending", [], [], CLOSED)),
     ("reopen_inactive_agent", "sys"): ([], SILENT),

@@ -356,10 +356,10 @@ def test_whom_it_does_not_reach_after_the_end_neither(house: House) -> None:
     assert called_for(house) == []
 
 
-def test_who_left_with_a_card_that_can_be_changed_has_it_changed(house: House) -> None:
+def test_who_left_hears_of_the_end_as_they_were_asked(house: House) -> None:
     """They may be back before it matters; what asks must not stand there alive."""
     house.do(ask(), *arrived(("lisi", Way.BOTH)), leaves("lisi"), cancels(at=after(minutes=2)))
-    assert called_for(house) == ["card/lisi"]
+    assert called_for(house) == ["card/lisi", "end/lisi"]
 
 
 def test_another_message_that_arrives_after_the_end_tells_of_no_end(house: House) -> None:
@@ -580,7 +580,9 @@ def told_of_the_end(events: list[Any]) -> set[str]:
 
     for event in events:
         member = same_person(getattr(event, "to", None) or getattr(event, "by", None) or "")
-        if getattr(event, "response_code", None):
+        is_card = isinstance(event, Approval.Replied) or event.TOPIC == "approval.notified"
+        asks = getattr(event, "notice", f"ask/{member}") == f"ask/{member}"
+        if is_card and asks and event.response_code:
             codes.add(member)
         if getattr(event, "notice", "") == f"ask/{member}":
             ways[member] = getattr(event, "way", "")
@@ -588,8 +590,6 @@ def told_of_the_end(events: list[Any]) -> set[str]:
                 due.add(f"card/{member}")
             if ended:
                 tell(member)
-        elif isinstance(event, Approval.BecameUnreachable):
-            ways[member] = ""
         elif isinstance(event, Approval.Replied) and event.response_code:
             tapped.add(member)
             if ended:

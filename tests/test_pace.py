@@ -25,7 +25,7 @@ def test_the_first_three_of_a_minute_go_out_singly(pace: Pace, clock: Clock) -> 
         assert pace.notice("zhangsan") == SINGLY
         pace.sent("zhangsan")
         clock.advance(seconds=1)
-    assert pace.notice("zhangsan") == Turn(wait_s=29.0)
+    assert pace.notice("zhangsan") == Turn(wait_s=29.0, may_hurry=True)
 
 
 def test_what_comes_then_is_gathered_half_a_minute_after_the_last(pace: Pace, clock: Clock) -> None:
@@ -59,9 +59,23 @@ def test_the_fourth_goes_out_singly_once_the_first_is_a_minute_old(
     clock.advance(seconds=40)
     pace.sent("zhangsan")
     pace.sent("zhangsan")
-    assert pace.notice("zhangsan") == Turn(wait_s=30.0)
+    assert pace.notice("zhangsan") == Turn(wait_s=30.0, may_hurry=True)
     clock.advance(seconds=20)
     assert pace.notice("zhangsan") == SINGLY
+
+
+def test_no_two_digests_come_within_half_a_minute_whatever_the_hurry(
+    pace: Pace, clock: Clock
+) -> None:
+    for _ in range(3):
+        pace.sent("zhangsan")
+    clock.advance(seconds=10)
+    assert pace.notice("zhangsan").may_hurry
+    pace.sent("zhangsan", gathered=True)
+    clock.advance(seconds=29)
+    assert not pace.notice("zhangsan").may_hurry
+    clock.advance(seconds=1)
+    assert pace.notice("zhangsan") == GATHERED
 
 
 def test_answers_count_for_the_whole_and_hold_no_notice_back(pace: Pace) -> None:
@@ -95,6 +109,14 @@ def test_a_clock_that_is_set_back_holds_nobody_up_for_long(pace: Pace, clock: Cl
         pace.sent("zhangsan")
     clock.advance(hours=-1)
     assert pace.notice("zhangsan").wait_s <= 30
+
+
+def test_a_clock_that_is_set_back_after_a_digest_holds_nobody_up(pace: Pace, clock: Clock) -> None:
+    pace.sent("zhangsan", gathered=True)
+    clock.advance(seconds=70)
+    pace.notice("zhangsan")
+    clock.advance(hours=-3)
+    assert pace.notice("zhangsan") == SINGLY
 
 
 def test_members_of_another_day_are_forgotten(pace: Pace, clock: Clock) -> None:

@@ -2,15 +2,20 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from adapters.simulator.refusals import ApiError
 from adapters.simulator.wecom import SimulatedWeCom
 from tests.conftest import StartService
 from tests.service import Clock, Service
 from tests.timing import SimulatedTime
 from tests.visitor import Visitor
+from web import keys
+from web.pace import Limits
 
+UNLIMITED = Limits(singles_a_minute=10**9, most_a_minute=10**9)
 ONE_OF_500 = timedelta(seconds=60) / 500
 
 
@@ -90,7 +95,7 @@ async def test_a_digest_says_how_many_the_most_urgent_and_where(
     await sleep.pass_(service, seconds=30)
     (told,) = texts(service, "zhangsan")[3:]
     assert told == (
-        "【故障自愈】您有 5 项待审批，最紧急的是 9_1（重启 ＜b>），20:10 到期。"
+        "【故障自愈】截至 20:00，您有 5 项待审批，最紧急的是 9_1（重启 ＜b>），20:10 到期。"
         "请打开待办查看: https://fta.example.com/o/bk/wechat/todo/"
     )
 
@@ -155,7 +160,7 @@ async def test_ends_are_gathered_as_well_and_named(
     told = texts(service, "zhangsan")[before:]
     assert [is_digest(text) for text in told] == [False, False, False, True]
     assert all(text.endswith("，无需再处理") for text in told[:3])
-    assert told[3].startswith("【故障自愈】您有 2 项待审批，最紧急的是 10_1（")
+    assert told[3].startswith("【故障自愈】截至 20:05，您有 2 项待审批，最紧急的是 10_1（")
     named = "3_1 已同意、4_1 已驳回、5_1 已同意、6_1 已驳回、7_1 已同意 等"
     assert f"；另有 7 项已结束，无需再处理: {named}。请打开待办查看: " in told[3]
 
@@ -233,3 +238,127 @@ async def test_the_list_of_a_super_approver_counts_everything_that_waits(
     await sleep.pass_(service, seconds=30)
     assert "您有 5 项待审批" in texts(service, "wangwu")[-1]
     assert "您有 6 项待审批" in texts(service, "zhangsan")[-1]
+
+
+def blocking(wecom: SimulatedWeCom, word: str) -> None:
+    """A WeCom that refuses every text in which that word stands (82004)."""
+    taken = wecom.send
+
+    def send(payload: Any, token_agent_id: int) -> Any:
+        if word in str(payload.get("text", "")):
+            raise ApiError(82004)
+        return taken(payload, token_agent_id)
+
+    wecom.send = send  # type: ignore[method-assign]  # a WeCom of our own
+
+
+async def test_words_that_wecom_blocks_keep_nobody_from_hearing_that_something_waits(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    blocking(wecom, "违禁")
+    service = await start(super_approvers="")
+    for number in range(3):
+        await service.ask(f"{number}_1", approvers=["zhangsan"])
+    await service.ask("9_1", message="清理违禁词", approvers=["zhangsan"], expires_in=600)
+    await service.ask("8_1", approvers=["zhangsan"])
+    await sleep.pass_(service, seconds=30)
+    (told,) = texts(service, "zhangsan")[3:]
+    assert told.startswith("【故障自愈】您有 5 项待审批，0 项已结束。请打开待办查看: http")
+    assert set((await states(service)).values()) == {"sent"}
+
+
+async def test_a_single_request_whose_words_are_blocked_is_announced_without_them(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    blocking(wecom, "违禁")
+    service = await start(super_approvers="")
+    approval = await service.ask(message="清理违禁词", approvers=["zhangsan"])
+    await sleep.settle(service)
+    (told,) = texts(service, "zhangsan")
+    assert told.startswith("【故障自愈】12345_2 等待您审批，内容无法在此显示，请打开详情查看: http")
+    assert told.endswith(f"/wechat/a/{approval['approval_id']}/")
+    # They have not read what it is: an answer without the id does not count.
+    await sleep.pass_(service, minutes=11)
+    await service.says("zhangsan", "TY")
+    assert (await service.look(approval["approval_id"]))["status"] == "pending"
+    path = f"/approvals/{approval['approval_id']}/cancel"
+    await service.api("POST", path, json={"reason": "违禁"})
+    await sleep.pass_(service, minutes=1)
+    assert texts(service, "zhangsan")[-1] == "【故障自愈】12345_2 已结束，无需再处理"
+
+
+async def test_two_digests_that_read_the_same_are_two_messages_though_wecom_was_busy(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    """WeCom leaves out what it has taken before, and it was never said that it should."""
+    service = await start(super_approvers="")
+    for number in range(5):
+        await service.ask(f"{number}_1", approvers=["zhangsan", "lisi"], expires_in=3600)
+    await sleep.settle(service)
+    wecom.script("message/send", -1)
+    await sleep.pass_(service, seconds=29)
+    await sleep.pass_(service, seconds=3)
+    for number in (3, 4):
+        await service.says("zhangsan", f"TY {number}_1")
+    for number in (5, 6):
+        await service.ask(f"{number}_1", approvers=["zhangsan"], expires_in=3600)
+    await sleep.settle(service)
+    wecom.script("message/send", -1)
+    await sleep.pass_(service, minutes=1)
+    digests = [text for text in texts(service, "zhangsan") if is_digest(text)]
+    assert len(digests) == 2
+    payloads = [call.payload for call in wecom.calls if "请打开待办查看" in str(call.payload)]
+    assert not any("enable_duplicate_check" in payload for payload in payloads)
+
+
+async def test_what_may_have_arrived_is_not_said_again_within_half_an_hour(
+    start: StartService, wecom: SimulatedWeCom, sleep: SimulatedTime
+) -> None:
+    service = await start(super_approvers="")
+    wecom.knobs.outage, wecom.knobs.outage_calls = "lost-answer", 3
+    wecom.knobs.outage_on = "message/send"
+    await service.ask(approvers=["zhangsan"])
+    await sleep.pass_(service, minutes=1)
+    assert len(texts(service, "zhangsan")) == 1
+    assert set((await states(service)).values()) == {"sent"}
+
+
+async def test_short_deadlines_hurry_the_first_digest(
+    start: StartService, sleep: SimulatedTime
+) -> None:
+    service = await start(super_approvers="")
+    for number in range(3):
+        await service.ask(f"{number}_1", approvers=["zhangsan"])
+    await sleep.settle(service)
+    await service.ask("3_1", approvers=["zhangsan"], expires_in=25)
+    await service.ask("4_1", approvers=["zhangsan"], expires_in=29)
+    await sleep.pass_(service, seconds=1)
+    told = texts(service, "zhangsan")[3:]
+    assert told
+    announced = " ".join(told)
+    assert "TY 3_1" in announced or "最紧急的是 3_1" in announced
+    assert (await states(service))["3_1"] == "sent"
+
+
+async def test_lines_instead_of_cards_keep_the_pace_too(
+    start: StartService, wecom: SimulatedWeCom, clock: Clock, sleep: SimulatedTime
+) -> None:
+    """Sixty old cards whose codes are no good any more, all ended at once."""
+    service = await start(super_approvers="", message_style="card")
+    limits, service.app[keys.PACE].limits = service.app[keys.PACE].limits, UNLIMITED
+    wecom.knobs.per_member_a_minute = 10**9
+    asked = [
+        await service.ask(f"{n}_1", approvers=["zhangsan"], expires_in=100 * 3600)
+        for n in range(60)
+    ]
+    await sleep.settle(service)
+    wecom.knobs.per_member_a_minute = 30
+    service.app[keys.PACE].limits = limits
+    clock.advance(hours=72)
+    before = len(texts(service, "zhangsan"))
+    for approval in asked:
+        path = f"/approvals/{approval['approval_id']}/cancel"
+        await service.api("POST", path, json={"reason": "告警已恢复"})
+    await sleep.pass_(service, minutes=4)
+    assert wecom.inboxes.dropped == []
+    assert len(texts(service, "zhangsan")) == before + 60

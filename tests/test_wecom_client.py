@@ -15,6 +15,7 @@ from adapters.simulator.corp import CorpSettings, Member, demo_members
 from adapters.simulator.run import serve, start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from adapters.wecom.client import (
+    MESSAGES_AT_ONCE,
     Unreachable,
     WeComAccount,
     WeComAway,
@@ -446,3 +447,21 @@ async def _every_failure(client: WeComClient) -> list[str]:
             told.append(f"{error!r} {error} {error.__cause__!r} {error.__context__!r}")
             told.append(str(client.problem))
     return told
+
+
+async def test_who_logs_in_waits_for_no_messages(
+    new_client: NewClient, wecom: SimulatedWeCom
+) -> None:
+    client = new_client(wecom.url)  # type: ignore[attr-defined]  # set by the fixture
+    await client.fetch_token()
+    wecom.knobs.outage, wecom.knobs.outage_on = "slow", "message/send"
+    wecom.knobs.slow_s = 1.0
+    sending = [
+        asyncio.create_task(client.send_text("zhangsan", str(number), once=False))
+        for number in range(MESSAGES_AT_ONCE + 10)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(WeComRefused, match="40029"):
+        await client.member_of("no-code")
+    assert not any(task.done() for task in sending)
+    await asyncio.gather(*sending)

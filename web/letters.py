@@ -31,6 +31,8 @@ class Letter:
     text: str | None = None
     cut: bool = False
     """The text does not show the whole message."""
+    once: bool = False
+    """The same words to the same member within half an hour can only be a repetition."""
     plain: str | None = None
     """Goes out instead of a text that WeCom refuses: nothing in it comes from elsewhere."""
     card: Card | None = None
@@ -158,10 +160,11 @@ class Letters:
         )
         plain = notices.plain_waiting(approval, page)
         if not self._style.card:
-            return Letter(text=text, cut=cut, plain=plain)
+            return Letter(text=text, cut=cut, plain=plain, once=True)
         return Letter(
             text=text,
             cut=cut,
+            once=True,
             plain=plain,
             card=cards.asking_card(approval, userid, page, self._clockface, self._clock()),
             card_cut=not wording.fits_a_card(approval.requested.message),

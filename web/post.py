@@ -88,24 +88,25 @@ class Post:
         """
         assert letter.text is not None  # noqa: S101  # asked by the caller
         try:
-            await self._send_text(letter.text)
+            await self._send_text(letter.text, once=letter.once)
         except WeComRefused as error:
             if letter.plain is None:
                 raise
             log.warning("text refused", why=str(error))
-            await self._send_text(letter.plain)
+            await self._send_text(letter.plain, once=letter.once)
             return {"way": Way.DIGEST}
         return {"cut": letter.cut, "way": Way.TEXT}
 
-    async def _send_text(self, text: str) -> None:
+    async def _send_text(self, text: str, *, once: bool) -> None:
         """
         What an earlier try may have delivered is not delivered again within half an hour: where
         only WeCom's answers get lost, the member would read the same with every try. What surely
         did not arrive is: WeCom leaves out any text that it has taken before, whatever it was for.
         """
+        once = once or self._text_may_have_arrived
         await self._has_room()
         try:
-            await self._client().send_text(self._userid, text, once=self._text_may_have_arrived)
+            await self._client().send_text(self._userid, text, once=once)
         except WeComAway as error:
             self._text_may_have_arrived |= error.may_have_arrived
             raise
