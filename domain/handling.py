@@ -4,80 +4,24 @@ Runs inside the one writer (adapters/store/writer.py): everything that one comma
 saved in one transaction, together with its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from domain import commands, errors, identity
 from domain.approval import Approval
 from domain.approvers import Answer
-from domain.decision import Channel, Risk, Verdict
+from domain.decision import Channel
 from domain.identity import same_person
 from domain.inbox import Inbox
-from domain.installation import Installation
+from domain.replying import reply
 from domain.session import Session, session_stream
+from domain.unit import Unit, is_super_approver
 
-# A reply without an id counts only if nothing else was asked of the member, or ended, so lately
-# that they may have meant that (contract 5).
-QUIET_BEFORE_NAMELESS = timedelta(minutes=10)
-# Of a reason, how many words are looked up as ids: a text has room for hundreds.
-LOOKED_UP_WORDS = 20
-KEPT_SUGGESTIONS = 10
 LEFT_VISIBLE_RANGE = "left-visible-range"
-ANOTHER_CARD = "another-card"
 GREETED_AT_MOST_EVERY = timedelta(hours=1)
 # Whose deliveries the states of logins are; no userid is empty.
 NOBODY = ""
-
-
-class Directory(Protocol):
-    """What only a read model knows, as of the last event recorded before this command."""
-
-    def same_but_for_case(self, reply_id: str) -> Sequence[str]:
-        """Reply ids of all approvals ever that differ from this one in case at most."""
-
-    def waiting_for(self, userid: str) -> Sequence[str]:
-        """Reply ids of pending approvals that this member may decide, most urgent first."""
-
-    def addressed_to(self, userid: str) -> Sequence[str]:
-        """Reply ids of pending approvals that this member was asked about."""
-
-    def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
-        """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""
-
-    def sessions_of(self, userid: str, at: datetime) -> Sequence[str]:
-        """The member's sessions that are open at that moment."""
-
-
-class Unit(Protocol):
-    """The unit of work of one command: what it may load, and what it leaves to be saved."""
-
-    super_approvers: list[str]
-
-    def approval(self, reply_id: str) -> Approval | None:
-        """The approval of that name, as of this moment."""
-
-    def runs(self, obj_id: str) -> list[Approval]:
-        """Every run of that node, lowest first."""
-
-    def by_stream(self, stream: str) -> Approval | Inbox | None:
-        """Whatever has that stream."""
-
-    def inbox(self, userid: str, at: datetime) -> Inbox:
-        """The member's inbox of that day, new if there is none."""
-
-    def session(self, session: str) -> Session | None:
-        """The session of that name."""
-
-    def add(self, aggregate: Approval | Inbox | Session | Installation) -> None:
-        """Have a new aggregate saved."""
-
-    def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:
-        """Whether this member's message came before, through whichever process; if not, it has
-        come now."""
-
-    def directory(self) -> Directory:
-        """The read models, caught up. May make the writer run this command again by itself."""
 
 
 def request_approval(command: commands.RequestApproval, unit: Unit) -> tuple[Approval, bool]:
@@ -134,129 +78,6 @@ def _supersede_lower_runs(command: commands.RequestApproval, unit: Unit) -> None
                 lower.cancel(command.engine, f"superseded by run {command.run}", command.at)
 
 
-def reply(command: commands.Reply, unit: Unit) -> None:
-    """Keep the reply where it belongs, and let it decide if it does. A repeat does nothing."""
-    if unit.is_repeated_delivery(command.by, command.delivery_key):
-        return
-    about: dict[str, Any] = {"delivery_key": command.delivery_key, "sent_at": command.sent_at}
-    try:
-        approval = _approval_named_by(command, unit)
-    except errors.Refusal as refusal:
-        _keep_in_inbox(command, refusal, unit, about)
-        raise
-    doubt = command.doubt or _doubt_about_card(command, approval)
-    if doubt != ANOTHER_CARD:  # its code would change the card of something else
-        about["response_code"] = command.response_code
-    doubt = doubt or _doubt_about_reason(command, unit)
-    if doubt is not None or command.verdict is None:
-        undecided = errors.NothingDecided(doubt or "unreadable")
-        approval.refuse(
-            undecided,
-            command.at,
-            by=command.by,
-            words=command.words,
-            channel=command.channel.value,
-            verdict=command.verdict.value if command.verdict else None,
-            reason=command.reason,
-            **about,
-        )
-        raise undecided
-    approval.answer(_answer(command, unit), command.at, **about)
-
-
-def _doubt_about_card(command: commands.Reply, approval: Approval) -> str | None:
-    """Button and card have to name the same approval, and the card be this member's."""
-    if command.channel is not Channel.CARD or command.card == approval.card_name(command.by):
-        return None
-    return ANOTHER_CARD
-
-
-def _doubt_about_reason(command: commands.Reply, unit: Unit) -> str | None:
-    """An id of letters alone looks like a word: `TY alpha beta` may mean two approvals."""
-    if command.verdict is not Verdict.APPROVE or not command.reason:
-        return None
-    words = [word for word in command.reason.split() if identity.OBJ_ID.fullmatch(word)]
-    is_id = any(unit.approval(word) is not None for word in words[:LOOKED_UP_WORDS])
-    return "several-ids" if is_id else None
-
-
-def _answer(command: commands.Reply, unit: Unit) -> Answer:
-    assert command.verdict is not None  # noqa: S101  # asked by the caller
-    return Answer(
-        by=command.by,
-        verdict=command.verdict,
-        channel=command.channel,
-        words=command.words,
-        reason=command.reason,
-        named=command.reply_id is not None,
-        may_decide_all=_is_super_approver(command.by, unit),
-    )
-
-
-def _keep_in_inbox(
-    command: commands.Reply, refusal: errors.Refusal, unit: Unit, about: dict[str, Any]
-) -> None:
-    unit.inbox(command.by, command.at).receive(
-        command.at,
-        by=command.by,
-        words=command.words,
-        channel=command.channel.value,
-        refusal=refusal.code,
-        verdict=command.verdict.value if command.verdict else None,
-        reply_id=command.reply_id,
-        suggestions=list(getattr(refusal, "suggestions", ()))[:KEPT_SUGGESTIONS],
-        **about,
-    )
-
-
-def _approval_named_by(command: commands.Reply, unit: Unit) -> Approval:
-    """
-    The one approval that these words mean.
-
-    Raises:
-        NothingDecided, UnknownApproval, UnclearWhich: None, or it is not certain which.
-    """
-    if command.reply_id is not None:
-        return _by_id(command, command.reply_id, unit)
-    if command.doubt is not None or command.verdict is None:
-        raise errors.NothingDecided(command.doubt or "unreadable")
-    return _without_id(command, unit)
-
-
-def _by_id(command: commands.Reply, reply_id: str, unit: Unit) -> Approval:
-    exact = unit.approval(reply_id)
-    if exact is not None:
-        return exact
-    if command.channel is Channel.CARD:  # nobody mistypes a button
-        raise errors.UnknownApproval(reply_id)
-    directory = unit.directory()
-    similar = directory.same_but_for_case(reply_id)
-    found = unit.approval(similar[0]) if len(similar) == 1 else None
-    if found is None:
-        raise errors.UnknownApproval(reply_id, directory.waiting_for(command.by))
-    return found
-
-
-def _without_id(command: commands.Reply, unit: Unit) -> Approval:
-    directory = unit.directory()
-    waiting = list(directory.waiting_for(command.by))
-    approval = unit.approval(waiting[0]) if len(waiting) == 1 else None
-    if approval is None or not _must_be_meant(approval, command, directory):
-        raise errors.UnclearWhich(waiting)
-    return approval
-
-
-def _must_be_meant(approval: Approval, command: commands.Reply, directory: Directory) -> bool:
-    reached_at = approval.notifications.reached_at(command.by)
-    lately = directory.lately_asked_or_ended(command.by, command.at - QUIET_BEFORE_NAMELESS)
-    return (
-        reached_at is not None
-        and reached_at < command.at
-        and approval.risk is not Risk.HIGH
-        and set(lately) <= {approval.reply_id}
-    )
-
-
 def decide(command: commands.Decide, unit: Unit) -> Approval:
     """The approval after the decision; who may not even see it hears that there is none."""
     approval = _known(command.reply_id, unit)
@@ -268,7 +89,7 @@ def decide(command: commands.Decide, unit: Unit) -> Approval:
         reason=command.reason,
         from_list=command.from_list,
         login_age=command.at - command.logged_in_at,
-        may_decide_all=_is_super_approver(command.by, unit),
+        may_decide_all=is_super_approver(command.by, unit),
     )
     approval.answer(answer, command.at)
     return approval
@@ -380,10 +201,6 @@ def _known(reply_id: str, unit: Unit) -> Approval:
     if approval is None:
         raise errors.UnknownApproval(reply_id)
     return approval
-
-
-def _is_super_approver(userid: str, unit: Unit) -> bool:
-    return same_person(userid) in {same_person(name) for name in unit.super_approvers}
 
 
 HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {

@@ -29,10 +29,11 @@ from domain.commands import RequestApproval as Request
 from domain.commands import RequestNextRun as NextRun
 from domain.decision import Channel, Verdict
 from domain.errors import Refusal
-from domain.handling import HANDLERS, Directory
+from domain.handling import HANDLERS
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import Inbox
 from domain.session import SESSION_STREAM, Session, session_of, session_stream
+from domain.unit import Directory
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DEADLINE = NOON + timedelta(minutes=20)
@@ -61,7 +62,7 @@ def with_its_card(command: Any, approval_of: Callable[[str], Approval | None]) -
 
 
 class MemoryUnit:
-    """`domain.handling.Unit` on dicts; each command sees what was stored, and leaves its events."""
+    """`domain.unit.Unit` on dicts; each command sees what was stored, and leaves its events."""
 
     def __init__(self, super_approvers: Sequence[str] = ()) -> None:
         self.super_approvers = list(super_approvers)
@@ -163,7 +164,7 @@ class MemoryUnit:
 
 @dataclass
 class MemoryDirectory:
-    """`domain.handling.Directory` by looking at every approval, and at every session."""
+    """`domain.unit.Directory` by looking at every approval, and at every session."""
 
     approvals: list[Approval]
     super_approvers: list[str]

@@ -18,9 +18,10 @@ from domain import errors
 from domain.approval import Approval
 from domain.commands import Decide, Reply
 from domain.decision import Status
-from domain.handling import HANDLERS, Directory
+from domain.handling import HANDLERS
 from domain.identity import approval_stream, inbox_stream
 from domain.inbox import Inbox
+from domain.unit import Directory
 from projections.projection import ENDS
 from tests.scenario import (
     APPROVE,

@@ -26,7 +26,7 @@ from web.letters import Letters, Style
 from web.outside import outgoing_session, wecom_client
 from web.pace import Pace
 from web.pages import set_up_templates
-from web.parts import build_parts
+from web.parts import Parts, build_parts
 from web.quota import ReplyQuota
 from web.secret_key import derived_key, secret_key
 from web.sending import Sender
@@ -67,8 +67,30 @@ def create_app(
     """
     parts = build_parts(settings, clock)
     app = web.Application(middlewares=[_edges], client_max_size=MAX_BODY_BYTES)
-    app[keys.SETTINGS] = settings
+    _put_in(app, settings, parts, clock)
     app[keys.ADDRESSES] = public_addresses(settings, listening_on)
+    _add_routes(app, settings)
+    set_up_templates(
+        app,
+        settings.static_url or settings.static_path,
+        settings.url_prefix,
+        (settings.wecom_oauth_url, settings.wecom_login_url),
+    )
+    app.cleanup_ctx.append(parts.run)
+    app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
+    if sending:
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
+    if clockwork:
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
+    app.on_shutdown.append(_let_readers_go)
+    return app
+
+
+def _put_in(
+    app: web.Application, settings: Settings, parts: Parts, clock: Callable[[], datetime]
+) -> None:
+    """What handlers reach by web.keys."""
+    app[keys.SETTINGS] = settings
     app[keys.CLOCK] = clock
     app[keys.CLOCKFACE] = Clockface(ZoneInfo(settings.time_zone))
     app[keys.WRITER] = parts.writer
@@ -87,21 +109,6 @@ def create_app(
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
     app[api.STREAMS] = set()
     app[keys.OUTSIDE] = keys.Outside()
-    _add_routes(app, settings)
-    set_up_templates(
-        app,
-        settings.static_url or settings.static_path,
-        settings.url_prefix,
-        (settings.wecom_oauth_url, settings.wecom_login_url),
-    )
-    app.cleanup_ctx.append(parts.run)
-    app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
-    if sending:
-        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
-    if clockwork:
-        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
-    app.on_shutdown.append(_let_readers_go)
-    return app
 
 
 def _add_routes(app: web.Application, settings: Settings) -> None:

@@ -16,7 +16,6 @@ from domain.commands import (
     RequestApproval,
     RequestNextRun,
 )
-from domain.handling import Directory
 from domain.identity import (
     APPROVAL_STREAM,
     approval_stream,
@@ -26,6 +25,7 @@ from domain.identity import (
 )
 from domain.inbox import Inbox
 from domain.session import Session, session_stream
+from domain.unit import Directory
 
 T = TypeVar("T", bound=Aggregate)
 

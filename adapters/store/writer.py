@@ -22,7 +22,8 @@ from adapters.store.event_store import EventStore
 from adapters.store.unit import NeedsDirectory, UnitOfWork
 from domain.commands import Command
 from domain.errors import Refusal
-from domain.handling import HANDLERS, Directory
+from domain.handling import HANDLERS
+from domain.unit import Directory
 
 MAX_BATCH = 200
 # Room kept for callbacks when engines and pages have filled the queue.
