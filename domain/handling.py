@@ -19,6 +19,9 @@ from domain.session import Session, session_stream
 from domain.unit import Unit, is_super_approver
 
 LEFT_VISIBLE_RANGE = "left-visible-range"
+# Of a super approver whom everything was sent to, more than this would keep the writer from others;
+# that they are gone is known of the rest with the next message to them.
+LOST_AT_ONCE = 2000
 GREETED_AT_MOST_EVERY = timedelta(hours=1)
 # Whose deliveries the states of logins are; no userid is empty.
 NOBODY = ""
@@ -148,7 +151,8 @@ def record_leaving(command: commands.RecordLeaving, unit: Unit) -> list[Approval
     """
     if unit.is_repeated_delivery(command.by, command.delivery_key):
         return []
-    left = [_known(reply_id, unit) for reply_id in unit.directory().addressed_to(command.by)]
+    names = unit.directory().addressed_to(command.by, LOST_AT_ONCE)
+    left = [_known(reply_id, unit) for reply_id in names]
     for approval in left:
         approval.lose_member(command.by, command.at)
     _end_sessions(command.by, LEFT_VISIBLE_RANGE, command.at, unit)

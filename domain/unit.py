@@ -23,8 +23,9 @@ class Directory(Protocol):
     def waiting_for(self, userid: str) -> Sequence[str]:
         """Reply ids of pending approvals that this member may decide, most urgent first."""
 
-    def addressed_to(self, userid: str) -> Sequence[str]:
-        """Reply ids of pending approvals that this member was asked about."""
+    def addressed_to(self, userid: str, limit: int) -> Sequence[str]:
+        """Reply ids of pending approvals that this member was asked about; first those that they
+        may decide as an approver."""
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         """Reply ids of approvals addressed to the member and asked or ended at or after `since`."""

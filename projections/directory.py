@@ -49,10 +49,11 @@ class Directory:
         )
         return count["waiting"], [row["reply_id"] for row in rows]
 
-    def addressed_to(self, userid: str) -> Sequence[str]:
+    def addressed_to(self, userid: str, limit: int) -> Sequence[str]:
         rows = self._database.query(
-            "SELECT reply_id FROM todo WHERE member = ? AND ended_at IS NULL ORDER BY number",
-            [same_person(userid)],
+            "SELECT reply_id FROM todo WHERE member = ? AND ended_at IS NULL "
+            "ORDER BY is_approver DESC, number LIMIT ?",
+            [same_person(userid), limit],
         )
         return [row["reply_id"] for row in rows]
 

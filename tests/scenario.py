@@ -176,12 +176,12 @@ class MemoryDirectory:
     def waiting_for(self, userid: str) -> Sequence[str]:
         return [a.reply_id for a in self.approvals if a.ending is None and self._may(userid, a)]
 
-    def addressed_to(self, userid: str) -> Sequence[str]:
+    def addressed_to(self, userid: str, limit: int) -> Sequence[str]:
         return [
             a.reply_id
             for a in self.approvals
             if a.ending is None and userid.lower() in map(str.lower, a.requested.asked)
-        ]
+        ][:limit]
 
     def lately_asked_or_ended(self, userid: str, since: datetime) -> Sequence[str]:
         return [

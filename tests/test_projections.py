@@ -769,11 +769,13 @@ def test_addressed_to_a_member_is_what_they_were_asked_and_nothing_has_ended(hou
         cancels(reply_id="5_1"),
     )
     directory = house.directory()
-    assert directory.addressed_to("zhangSAN") == ["1_1", "2_1"]
-    assert directory.addressed_to("wangwu") == ["1_1", "2_1", "3_1", "4_1"]
-    assert directory.addressed_to("sunqi") == []
+    assert directory.addressed_to("zhangSAN", 10) == ["1_1", "2_1"]
+    assert directory.addressed_to("wangwu", 10) == ["1_1", "2_1", "3_1", "4_1"]
+    house.do(ask(obj_id="9_1", approvers=["wangwu"]))
+    assert house.directory().addressed_to("wangwu", 2) == ["9_1", "1_1"]
+    assert directory.addressed_to("sunqi", 10) == []
     unasked = Directory(house.read_models, ["sunqi"])
-    assert unasked.addressed_to("sunqi") == []
+    assert unasked.addressed_to("sunqi", 10) == []
 
 
 def test_approvals_are_listed_by_number_from_a_cursor(house: House) -> None:
@@ -885,7 +887,7 @@ def test_the_directory_says_what_the_approvals_say(
         for userid in [*PEOPLE, "sunqi"]:
             waiting = sorted(true.waiting_for(userid))
             assert sorted(told.waiting_for(userid)) == waiting
-            assert sorted(told.addressed_to(userid)) == sorted(true.addressed_to(userid))
+            assert sorted(told.addressed_to(userid, 100)) == sorted(true.addressed_to(userid, 100))
             still = [a.reply_id for a in approvals if a.expires_at > since]
             count, first = told.most_urgent(userid, since, 100)
             assert sorted(first) == sorted(set(still) & set(waiting))
