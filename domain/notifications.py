@@ -77,8 +77,8 @@ class Notifications:
         self._changed: set[str] = set()
         self._tapped_by: set[str] = set()
         self._opened_by: set[str] = set()
-        self._room_in_a_text = wording.bytes_left(message, reply_id)
-        self._fits_a_card = wording.fits_a_card(message)
+        self._message = message
+        self._reply_id = reply_id
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Notifications) and vars(self) == vars(other)
@@ -107,7 +107,7 @@ class Notifications:
         if delivery is not None and delivery.was_shown:
             return not delivery.cut and self._room_in_a_text >= 0
         if channel is Channel.CARD:
-            return self._fits_a_card
+            return wording.fits_a_card(self._message)
         return self._room_in_a_text >= wording.LINK_BYTES
 
     def does_opening_matter(self, userid: str) -> bool:
@@ -160,6 +160,11 @@ class Notifications:
         if code is None or now - code.given_at >= CODE_IS_GOOD_FOR:
             return None
         return code.text
+
+    @property
+    def _room_in_a_text(self) -> int:
+        # Asked for, not kept: most loads of an approval never need it.
+        return wording.bytes_left(self._message, self._reply_id)
 
     # State. Assign, never check: these run again on every load.
 

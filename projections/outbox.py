@@ -81,10 +81,8 @@ class Outbox(Projection):
             for notice, userid in _called_for(event, fact.approval):
                 _add(tables, fact, notice, userid)
         if isinstance(event, ENDS) and fact.approval is not None:
-            # Nobody is asked any more about what has ended.
-            for userid in fact.approval.requested.asked:
-                for kind in MOOT_AFTER_THE_END:
-                    _remove(tables, fact, _notice(kind, userid))
+            for notice in _moot_by_the_end(fact.approval):
+                _remove(tables, fact, notice)
         elif isinstance(event, REPLIES) and _is_answered(event):
             _add(tables, fact, f"{Kind.ANSWER}/{event.originator_version}", event.by, event)
         elif isinstance(event, Inbox.Greeted):
@@ -116,6 +114,18 @@ def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
     if isinstance(event, Approval.Replied) and event.response_code is not None:
         return [(f"{Kind.CARD}/{same_person(event.by)}/{event.originator_version}", event.by)]
     return ()
+
+
+def _moot_by_the_end(approval: Approval) -> Iterable[str]:
+    """Nobody is asked any more about what has ended. Only what may still stand here."""
+    called_for = {
+        Kind.ASK: True,
+        Kind.REMIND: approval.reminded,
+        Kind.ALARM: approval.nobody_reached,
+    }
+    kinds = [kind for kind in MOOT_AFTER_THE_END if called_for[kind]]
+    notices = (_notice(kind, userid) for userid in approval.requested.asked for kind in kinds)
+    return [notice for notice in notices if notice not in approval.notifications.recorded]
 
 
 def _of_the_end(
