@@ -68,7 +68,8 @@ class Post:
             return self.card or {"problem": str(error), "response_code": letter.changes}
 
     async def _deliver(self, letter: Letter) -> Outcome:
-        if letter.card is not None and self.card is None and not self._card_refused:
+        has_card = letter.card is not None and self._wecom is not None
+        if has_card and self.card is None and not self._card_refused:
             await self._hand_over_card(letter)
         if self.card is not None and not letter.beside_card:
             return self.card
@@ -90,7 +91,7 @@ class Post:
         try:
             await self._send_text(letter.text, once=letter.once)
         except WeComRefused as error:
-            if letter.plain is None:
+            if letter.plain is None or self._wecom is None:
                 raise
             log.warning("text refused", why=str(error))
             await self._send_text(letter.plain, once=letter.once)
