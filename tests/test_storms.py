@@ -362,3 +362,13 @@ async def test_lines_instead_of_cards_keep_the_pace_too(
     await sleep.pass_(service, minutes=4)
     assert wecom.inboxes.dropped == []
     assert len(texts(service, "zhangsan")) == before + 60
+
+
+async def test_a_storm_of_short_deadlines_is_no_more_messages_than_any_other(
+    start: StartService, sleep: SimulatedTime
+) -> None:
+    service = await start(super_approvers="")
+    for number in range(60):
+        await service.ask(f"{number}_1", approvers=["zhangsan"], expires_in=20)
+        await sleep.pass_(service, seconds=1)
+    assert len(texts(service, "zhangsan")) <= 5

@@ -17,7 +17,7 @@ from domain.notifications import Way
 from projections.outbox import Kind, Lane, kind_of
 from projections.projection import milliseconds
 from web.letters import Letter, Letters, Row
-from web.pace import Pace, Turn
+from web.pace import Pace
 from web.post import Outcome, Post
 from web.reading import Behind, Reading
 from web.tally import MessageOutcome
@@ -124,15 +124,16 @@ class Sender:
         sent = False
         for number, row in enumerate(rows):
             turn = self._pace.notice(member)
-            if turn.may_hurry and self._ends_within(rows[number:], turn.wait_s + HURRY_BEFORE_S):
-                turn = Turn(gather=True)
+            rest = rows[number:]
+            if turn.may_hurry and self._ends_within(rest, turn.wait_s + HURRY_BEFORE_S):
+                return await self._gather(member, rest) or sent
             if turn.wait_s:
                 if await self._letters.letter(row) is None:
                     continue
                 await self._sleep(turn.wait_s)
                 return True
-            if turn.gather and len(rows) - number > 1:
-                return await self._gather(member, rows[number:]) or sent
+            if turn.gather:
+                return await self._gather(member, rest) or sent
             sent = await self._deliver(row) or sent
         return sent
 
@@ -141,10 +142,10 @@ class Sender:
         soon = milliseconds(self._clock() + timedelta(seconds=seconds))
         return any(row["expires_at"] is not None and row["expires_at"] <= soon for row in rows)
 
-    async def _deliver(self, row: Row, *, answer: bool = False) -> bool:
+    async def _deliver(self, row: Row, *, answer: bool = False, gathered: bool = False) -> bool:
         """Try until WeCom took it or refused it for good and record which; False if moot."""
         member = row["member"]
-        post = self._post(member, row["userid"], answer=answer)
+        post = self._post(member, row["userid"], answer=answer, gathered=gathered)
 
         async def once() -> list[RecordDelivery]:
             if answer:
@@ -173,12 +174,15 @@ class Sender:
             await self._sleep(wait_s)
 
     async def _gather(self, member: str, rows: Sequence[Row]) -> bool:
-        """One message about many rows; if only one is left, that one in its own words."""
+        """
+        One message about many rows; if only one is left, that one in its own words. For the
+        member's pace it is a digest all the same: the next one comes half a minute later.
+        """
         still = await self._letters.still_due(rows)
         if not still:
             return False
         if len(still) == 1:
-            return await self._deliver(still[0])
+            return await self._deliver(still[0], gathered=True)
         post = self._post(member, still[0]["userid"], gathered=True)
 
         async def once() -> list[RecordDelivery]:
