@@ -106,6 +106,14 @@ FIELDS: dict[str, dict[str, Any]] = {
     "session.opened": {"by": str, "expires_at": datetime},
     "session.ended": {"why": str | None},
     "installation.founded": {"feed_id": str},
+    "installation.secret-made": {
+        "kind": str,
+        "key_id": str,
+        "sealed": str,
+        "public": str,
+        "by": str | None,
+        "voids_earlier": bool,
+    },
 }
 
 REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
@@ -257,6 +265,19 @@ GOLDEN: list[tuple[str, bytes]] = [
     (
         "installation.founded",
         b'{"originator_id":"installation","originator_version":1,' + AT_NOON + b'"feed_id":"f-1"}',
+    ),
+    (
+        "installation.secret-made",
+        b'{"originator_id":"installation","originator_version":2,'
+        + AT_NOON
+        + b'"kind":"permit-key","key_id":"k-1","sealed":"c2VhbGVk","public":"cHVibGlj",'
+        b'"by":"shell:root","voids_earlier":true}',
+    ),
+    (
+        "installation.secret-made",
+        b'{"originator_id":"installation","originator_version":2,'
+        + AT_NOON
+        + b'"kind":"webhook-secret","key_id":"k-2","sealed":"c2VhbGVk"}',
     ),
 ]
 FULLEST, SHORTEST = dict(reversed(GOLDEN)), dict(GOLDEN)

@@ -97,6 +97,7 @@ def _put_in(
     app[keys.RUNNER] = parts.runner
     app[keys.READING] = parts.reading
     app[keys.FEED] = Feed(parts.reading, parts.feed_id)
+    app[keys.KEYRING] = parts.keyring
     app[keys.ENGINES] = Engines(settings.engines, settings.api_readers)
     app[keys.CALLBACK_CRYPTO] = CallbackCrypto(
         settings.wecom_token.get_secret_value(),

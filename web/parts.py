@@ -16,8 +16,11 @@ from adapters.store.read_models import ReadModelDatabase
 from adapters.store.writer import Writer
 from projections.directory import Directory
 from projections.runner import ALL, ProjectionRunner
+from web.keyring import Keyring, make_what_is_missing
 from web.reading import Progress, Reading
+from web.secret_key import secret_key
 from web.settings import Settings
+from web.vault import Vault
 
 DIRECTORY_WITHIN_S = 2.0
 
@@ -52,6 +55,7 @@ class Parts:
     """What has threads and files, to be started and closed in the right order."""
 
     feed_id: str
+    keyring: Keyring
     store: EventStore
     read_models: ReadModelDatabase
     runner: ProjectionRunner
@@ -94,9 +98,14 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
 
     Raises:
         NewerStore, EventSourcingError, OSError: The store cannot be used.
+        ValueError: Its secrets cannot be opened with this secret key.
     """
     store = open_event_store(settings.database)
     feed_id = store.found(clock()).feed_id
+    vault = Vault(secret_key(settings))
+    make_what_is_missing(store, vault, clock())
+    keyring = Keyring(lambda: store.found(clock()), vault)
+    keyring.check()
     read_models = open_read_models(settings, store, feed_id)
     runner = ProjectionRunner(store.another(), read_models)
     if runner.position > store.last_position():
@@ -116,4 +125,4 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     progress = Progress(runner.position)
     reading = Reading(store, read_models, writer, progress, settings.super_approvers)
     lease = FileLease(beside_database(settings, ".lease"))
-    return Parts(feed_id, store, read_models, runner, writer, reading, lease)
+    return Parts(feed_id, keyring, store, read_models, runner, writer, reading, lease)

@@ -1,7 +1,7 @@
 """The event store as the rest of the house sees it: load streams, save what was triggered."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,16 +127,24 @@ class EventStore:
 
     def found(self, at: datetime) -> Installation:
         """This store's installation, made if it is new; processes that start together agree."""
+        return self.change_installation(lambda one: one.found(feed_id=uuid.uuid4().hex, at=at))
+
+    def change_installation(self, change: Callable[[Installation], None]) -> Installation:
+        """
+        The installation after a change, saved if the change brought an event.
+
+        Args:
+            change: Runs again, on what is stored then, where another process was first.
+        """
         known = self.load(Installation, installation.STREAM)
-        if known is not None:
-            return known
-        fresh = Installation(installation.STREAM)
-        fresh.found(feed_id=uuid.uuid4().hex, at=at)
+        changed = known or Installation(installation.STREAM)
+        change(changed)
         try:
-            self.save(fresh.collect_events())
+            if fresh := changed.collect_events():
+                self.save(fresh)
         except IntegrityError:
-            return self.found(at)
-        return fresh
+            return self.change_installation(change)
+        return changed
 
     def close(self) -> None:
         self._application.close()
