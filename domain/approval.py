@@ -3,15 +3,17 @@
 import hashlib
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
-from domain import approvers, errors, identity
+from domain import approvers, errors, identity, redeeming
 from domain.aggregate import Aggregate, Event, applies
 from domain.approvers import Answer
 from domain.commands import RecordDelivery, RequestApproval
-from domain.decision import Capacity, Channel, Ending, Kind, Risk, Status, Verdict
+from domain.decision import Capacity, Channel, Ending, Kind, Outcome, Risk, Status, Verdict
 from domain.identity import same_person
 from domain.notifications import Delivery, Notifications, Way
+from domain.permit import Permit
+from domain.redeeming import Redemption
 
 # One reminder, when a quarter of the time is left, if that is worth anything to whoever reads it.
 REMIND_AT_LAST = 4
@@ -19,6 +21,8 @@ LEAST_TIME_LEFT = timedelta(minutes=2)
 # The clock looks a moment after it is due; whoever comes later than that, after a long stop say,
 # would remind of what nobody has the time for.
 TOO_LATE_TO_REMIND = LEAST_TIME_LEFT - timedelta(seconds=10)
+# Of attempts to redeem that were refused; more than that is noise, and stands in the log.
+MOST_REFUSED_REDEMPTIONS = 20
 LEFT = "the member has left the application's visible range"
 
 
@@ -100,6 +104,9 @@ class Approval(Aggregate):
         channel: str
         capacity: str
         reason: str | None = None
+        permit_key: str | None = None
+        permit_issuer: str | None = None
+        permit_expires_at: datetime | None = None
 
     class Rejected(Event, frozen=True, kw_only=True):
         TOPIC = "approval.rejected"
@@ -116,6 +123,33 @@ class Approval(Aggregate):
         by: str
         channel: str
         reason: str
+
+    class Revoked(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.revoked"
+        by: str
+        channel: str
+        capacity: str
+        reason: str | None = None
+
+    class Redeemed(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.redeemed"
+        by: str
+        channel: str
+        attempt: str
+
+    class RedemptionRefused(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.redemption-refused"
+        by: str
+        channel: str
+        attempt: str
+        refusal: str
+
+    class OutcomeReported(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.outcome-reported"
+        by: str
+        channel: str
+        outcome: str
+        detail: str | None = None
 
     # Commands. Look at the state, then refuse, or trigger, or do nothing.
 
@@ -206,6 +240,75 @@ class Approval(Aggregate):
             raise errors.AlreadyDecided(self.reply_id, self.ending)
         self.trigger(self.Cancelled, at, by=engine, channel=via.value, reason=reason)
 
+    def revoke(self, person: Answer, at: datetime) -> None:
+        """
+        Take the approval back, before it is used. Again by the same person: nothing happens.
+
+        Args:
+            person: Who does, as somebody who answers; what they may is the same.
+
+        Raises:
+            OwnRequest, NotAnApprover: The person may not decide it.
+            NotApproved, AlreadyDecided: It is not approved, or was revoked by somebody else.
+            TooLateToRevoke: It may have been acted on.
+        """
+        refusal = approvers.first_refusal(approvers.RIGHT_TO_DECIDE, self, person)
+        if refusal is None and self._was_revoked_by(person.by):
+            return
+        refusal = refusal or redeeming.refusal_to_revoke(self, at)
+        if refusal is not None:
+            raise refusal
+        self._end_by_person(self.Revoked, person, at)
+
+    def redeem(self, redemption: Redemption) -> None:
+        """
+        Let the engine act on the approval, once. The same attempt again changes nothing.
+
+        A refusal is recorded, once for each attempt and reason.
+
+        Raises:
+            ActionDiffers, Frozen, Revoked, AlreadyRedeemed, PermitExpired
+        """
+        is_repeated = self.redeemed is not None and self.redeemed.attempt == redemption.attempt
+        rules = redeeming.EACH_TIME + (() if is_repeated else redeeming.AT_FIRST)
+        refusal = redeeming.first_refusal(rules, self, redemption)
+        if refusal is not None:
+            self._keep_refused_redemption(refusal, redemption)
+            raise refusal
+        if not is_repeated:
+            self.trigger(
+                self.Redeemed,
+                redemption.at,
+                by=redemption.by,
+                channel=Channel.API.value,
+                attempt=redemption.attempt,
+            )
+
+    def report(self, engine: str, outcome: Outcome, detail: str | None, at: datetime) -> None:
+        """
+        Keep what became of the action. The same again changes nothing.
+
+        One that was revoked has an outcome too: an engine that does not redeem may have begun.
+
+        Raises:
+            NotApproved: It never was.
+            OutcomeDiffers: Something else was reported before.
+        """
+        if self.outcome is not None:
+            if (self.outcome.outcome, self.outcome.detail) == (outcome.value, detail):
+                return
+            raise errors.OutcomeDiffers(self.reply_id, self.outcome.outcome)
+        if self.status not in (Status.APPROVED, Status.REVOKED):
+            raise errors.NotApproved(self.reply_id)
+        self.trigger(
+            self.OutcomeReported,
+            at,
+            by=engine,
+            channel=Channel.API.value,
+            outcome=outcome.value,
+            detail=detail,
+        )
+
     def expire(self, at: datetime) -> None:
         """End the approval if its deadline has passed; before that, or after an end, nothing."""
         if self.ending is None and at >= self.expires_at:
@@ -274,17 +377,55 @@ class Approval(Aggregate):
         return refusal
 
     def _decide(self, answer: Answer, at: datetime) -> None:
-        decided = self.Approved if answer.verdict is Verdict.APPROVE else self.Rejected
-        capacity = approvers.capacity(self, answer)
+        if answer.verdict is Verdict.APPROVE:
+            self._end_by_person(self.Approved, answer, at, **self._permit_fields(answer, at))
+        else:
+            self._end_by_person(self.Rejected, answer, at)
+
+    def _end_by_person(
+        self, event_class: type[Event], person: Answer, at: datetime, **more: Any
+    ) -> None:
+        capacity = approvers.capacity(self, person)
         assert capacity is not None  # noqa: S101  # RIGHT_TO_DECIDE passed
         self.trigger(
-            decided,
+            event_class,
             at,
-            by=answer.by,
-            channel=answer.channel.value,
+            by=person.by,
+            channel=person.channel.value,
             capacity=capacity.value,
-            reason=answer.reason,
+            reason=person.reason,
+            **more,
         )
+
+    def _permit_fields(self, answer: Answer, at: datetime) -> dict[str, Any]:
+        """Under which key and until when; a test approval authorises nothing."""
+        terms = answer.terms
+        if terms is None or self.requested.test:
+            return {}
+        return {
+            "permit_key": terms.key_id,
+            "permit_issuer": terms.issuer,
+            "permit_expires_at": terms.expiry(at),
+        }
+
+    def _keep_refused_redemption(self, refusal: errors.Refusal, redemption: Redemption) -> None:
+        about = (redemption.attempt, refusal.code)
+        if about in self._refused_redemptions:
+            return
+        if len(self._refused_redemptions) >= MOST_REFUSED_REDEMPTIONS:
+            return
+        self.trigger(
+            self.RedemptionRefused,
+            redemption.at,
+            by=redemption.by,
+            channel=Channel.API.value,
+            attempt=redemption.attempt,
+            refusal=refusal.code,
+        )
+
+    def _was_revoked_by(self, userid: str) -> bool:
+        by = self.ending.by if self.ending is not None and self.status is Status.REVOKED else None
+        return by is not None and same_person(by) == same_person(userid)
 
     # Questions.
 
@@ -331,6 +472,12 @@ class Approval(Aggregate):
         return same_person(ending.by or "") == same_person(userid)
 
     @property
+    def used_at(self) -> datetime | None:
+        """When the approval was acted on, as far as the engine has said."""
+        used = self.redeemed or self.outcome
+        return used.timestamp if used is not None else None
+
+    @property
     def deliveries(self) -> dict[str, Delivery]:
         """What became of the message that asks each member."""
         return self.notifications.of
@@ -355,6 +502,11 @@ class Approval(Aggregate):
         self.notifications = Notifications(event.asked, event.message, self.reply_id)
         self.nobody_reached = False
         self.reminded = False
+        self.permit: Permit | None = None
+        """What the approval authorises; it stays what it was when used, revoked or expired."""
+        self.redeemed: Approval.Redeemed | None = None
+        self.outcome: Approval.OutcomeReported | None = None
+        self._refused_redemptions: set[tuple[str, str]] = set()
 
     @applies(Notified)
     def _notified(self, event: Notified) -> None:
@@ -403,6 +555,26 @@ class Approval(Aggregate):
     @applies(Approved)
     def _approved(self, event: Approved) -> None:
         self.ending = _decided(Status.APPROVED, event)
+        self.permit = self._issued(event)
+
+    def _issued(self, event: Approved) -> Permit | None:
+        """None for what was approved before there were permits, and for a test."""
+        if None in (event.permit_key, event.permit_issuer, event.permit_expires_at):
+            return None
+        asked = self.requested
+        return Permit(
+            key_id=str(event.permit_key),
+            issuer=str(event.permit_issuer),
+            engine=asked.engine,
+            reply_id=self.reply_id,
+            obj_id=asked.obj_id,
+            run=asked.run,
+            approval_id=self.approval_id,
+            action_digest=asked.action_digest,
+            by=event.by,
+            issued_at=event.timestamp,
+            expires_at=cast(datetime, event.permit_expires_at),
+        )
 
     @applies(Rejected)
     def _rejected(self, event: Rejected) -> None:
@@ -422,8 +594,26 @@ class Approval(Aggregate):
             reason=event.reason,
         )
 
+    @applies(Revoked)
+    def _revoked(self, event: Revoked) -> None:
+        self.ending = _decided(Status.REVOKED, event)
 
-def _decided(status: Status, event: Approval.Approved | Approval.Rejected) -> Ending:
+    @applies(Redeemed)
+    def _redeemed(self, event: Redeemed) -> None:
+        self.redeemed = event
+
+    @applies(RedemptionRefused)
+    def _redemption_refused(self, event: RedemptionRefused) -> None:
+        self._refused_redemptions.add((event.attempt, event.refusal))
+
+    @applies(OutcomeReported)
+    def _outcome_reported(self, event: OutcomeReported) -> None:
+        self.outcome = event
+
+
+def _decided(
+    status: Status, event: Approval.Approved | Approval.Rejected | Approval.Revoked
+) -> Ending:
     return Ending(
         status,
         event.timestamp,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from domain import errors
 from domain.decision import Capacity, Channel, Risk, Verdict
+from domain.freeze import Frozen
 from domain.identity import same_person
+from domain.permit import PermitTerms
 
 if TYPE_CHECKING:
     from domain.approval import Approval
@@ -32,6 +34,10 @@ class Answer:
     """How long ago the member had logged in when they pressed the button; None: not on a page."""
     may_decide_all: bool = False
     """The member is a super approver by the settings in force at this moment."""
+    frozen: Frozen | None = None
+    """Approving is stopped for everybody at this moment."""
+    terms: PermitTerms | None = None
+    """By what the permit is issued, if this approves."""
 
 
 Rule = Callable[["Approval", Answer], errors.Refusal | None]
@@ -83,9 +89,17 @@ def has_read_the_message(approval: "Approval", answer: Answer) -> errors.Refusal
     return None
 
 
+def nothing_is_frozen(approval: "Approval", answer: Answer) -> errors.Refusal | None:
+    """While approving is frozen anybody who may can still reject."""
+    if answer.frozen is not None and answer.verdict is Verdict.APPROVE:
+        return errors.Frozen(answer.frozen)
+    return None
+
+
 RIGHT_TO_DECIDE: tuple[Rule, ...] = (not_the_requester, an_approver_or_super_approver)
 MOMENT_AND_MANNER: tuple[Rule, ...] = (
     not_ended,
+    nothing_is_frozen,
     high_risk_by_its_own_page_or_id,
     high_risk_approved_after_a_fresh_login,
     has_read_the_message,

@@ -2,11 +2,18 @@
 
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.freeze import Freeze
 from domain.inbox import Inbox
 from domain.installation import Installation
 from domain.session import Session
 
-AGGREGATES: tuple[type[Aggregate], ...] = (Approval, Inbox, Session, Installation)
+AGGREGATES: tuple[type[Aggregate], ...] = (
+    Approval,
+    Inbox,
+    Session,
+    Installation,
+    Freeze,
+)
 
 EVENTS: dict[str, type[Event]] = {
     event_class.TOPIC: event_class

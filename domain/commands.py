@@ -1,9 +1,11 @@
 """Every command, on one screen: plain data that says who wants what, and when it reached us."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from domain.decision import Channel, Kind, Risk, Verdict
+from domain.decision import Channel, Kind, Outcome, Risk, Verdict
 from domain.notifications import Way
 
 
@@ -118,6 +120,59 @@ class Remind:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Revoke:
+    """A logged-in member takes back an approval that has not been used yet."""
+
+    at: datetime
+    by: str
+    reply_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redeem:
+    """An engine is about to act, and shows the permit; its signature was found good."""
+
+    at: datetime
+    engine: str
+    reply_id: str
+    permit: Mapping[str, Any]
+    """The claims."""
+    attempt: str
+    """The engine's name for this execution. The same one again finds the same answer."""
+    action_digest: str | None = None
+    """Of what it is about to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportOutcome:
+    """The engine has acted, or will not. The same outcome again changes nothing."""
+
+    at: datetime
+    engine: str
+    reply_id: str
+    outcome: Outcome
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreezeApprovals:
+    """An administrator stops all approving. Again for the same reason: nothing happens."""
+
+    at: datetime
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThawApprovals:
+    """An administrator lets it go on."""
+
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Greet:
     """A member came to the application, and is told what waits for them: once an hour."""
 
@@ -197,6 +252,11 @@ Command = (
     | OpenPage
     | Cancel
     | Expire
+    | Revoke
+    | Redeem
+    | ReportOutcome
+    | FreezeApprovals
+    | ThawApprovals
     | Remind
     | Greet
     | RecordLeaving

@@ -56,6 +56,14 @@ class Kind(StrEnum):
     CONVERGENCE = "convergence"
 
 
+class Outcome(StrEnum):
+    """What became of the action that was approved, as the engine reports it."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How an approval ended: what everybody who comes later is told."""

@@ -12,6 +12,15 @@
     ├── OpenItFirst           the message was too long to be shown whole
     ├── NothingDecided        words that decide nothing: unreadable, a question, doubt, several ids
     ├── UnclearWhich          a reply without an id, and more than one approval it could mean
+    ├── Frozen                approving is stopped for everybody
+    ├── NotApproved           only what was approved has an outcome, or can be revoked
+    ├── TooLateToRevoke       redeemed, reported or expired
+    ├── BadPermit             no permit of ours, or another engine's
+    ├── ActionDiffers         the permit is for another action
+    ├── AlreadyRedeemed       another attempt was first
+    ├── PermitExpired         its time is over
+    ├── Revoked               the approver took the approval back
+    ├── OutcomeDiffers        another outcome was reported before
     └── LoginUsed             the way back from WeCom was taken before
 
 `code` is for programs and never changes; the sentence is for the logs and the engine. What a
@@ -19,8 +28,10 @@ member reads is made from the code and the facts kept here, in adapters/wecom/me
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from domain.decision import Ending
+from domain.freeze import Frozen as Freeze
 
 
 class Refusal(Exception):
@@ -135,6 +146,98 @@ class UnclearWhich(Refusal):
     def __init__(self, suggestions: Sequence[str]) -> None:
         self.suggestions = list(suggestions)
         super().__init__("the reply names no approval and could mean more than one, or none")
+
+
+class Frozen(Refusal):
+    """Nothing is approved or redeemed for now; whoever tries is told why."""
+
+    code = "frozen"
+
+    def __init__(self, freeze: Freeze) -> None:
+        self.freeze = freeze
+        super().__init__(
+            f"approving is frozen since {freeze.at.isoformat()} by {freeze.by}: {freeze.why}; "
+            "nothing changed"
+        )
+
+
+class NotApproved(Refusal):
+    """What was asked for presupposes an approval."""
+
+    code = "not-approved"
+
+    def __init__(self, reply_id: str) -> None:
+        super().__init__(f"{reply_id} is not approved; nothing changed")
+
+
+class TooLateToRevoke(Refusal):
+    """The engine has been let through, or its time is over."""
+
+    code = "too-late-to-revoke"
+
+    def __init__(self, reply_id: str, why: str) -> None:
+        super().__init__(f"{reply_id} cannot be revoked any more: {why}; nothing changed")
+
+
+class BadPermit(Refusal):
+    """Not a permit that this service gave to this engine."""
+
+    code = "bad-permit"
+
+    def __init__(self) -> None:
+        super().__init__("this is no permit of this service for this engine; do not act on it")
+
+
+class ActionDiffers(Refusal):
+    """What the engine is about to do is not what was approved."""
+
+    code = "action-differs"
+
+    def __init__(self, reply_id: str) -> None:
+        super().__init__(
+            f"{reply_id} was approved for another action; do not act, ask the next run"
+        )
+
+
+class AlreadyRedeemed(Refusal):
+    """An approval authorises one action once."""
+
+    code = "already-redeemed"
+
+    def __init__(self, reply_id: str, used_at: datetime | None) -> None:
+        self.used_at = used_at
+        when = f" at {used_at.isoformat()}" if used_at else ""
+        super().__init__(f"{reply_id} was used{when} by another attempt; do not act on it again")
+
+
+class PermitExpired(Refusal):
+    """A permit is never renewed."""
+
+    code = "permit-expired"
+
+    def __init__(self, reply_id: str) -> None:
+        super().__init__(f"the permit of {reply_id} has expired; ask the next run")
+
+
+class Revoked(Refusal):
+    """Whoever approved it, or a super approver, took it back before it was used."""
+
+    code = "revoked"
+
+    def __init__(self, reply_id: str, ending: Ending) -> None:
+        self.first = ending
+        super().__init__(
+            f"{reply_id} was revoked by {ending.by} at {ending.at.isoformat()}; do not act on it"
+        )
+
+
+class OutcomeDiffers(Refusal):
+    """The outcome of an execution is reported once."""
+
+    code = "outcome-differs"
+
+    def __init__(self, reply_id: str, outcome: str) -> None:
+        super().__init__(f"{reply_id} was reported as {outcome} before; nothing changed")
 
 
 class LoginUsed(Refusal):

@@ -11,9 +11,11 @@ from typing import Any
 from domain import commands, errors, identity
 from domain.approval import Approval
 from domain.approvers import Answer
-from domain.decision import Channel
+from domain.decision import Channel, Verdict
+from domain.freeze import Freeze
 from domain.identity import same_person
 from domain.inbox import Inbox
+from domain.redeeming import Redemption
 from domain.replying import reply
 from domain.session import Session, session_stream
 from domain.unit import Unit, is_super_approver
@@ -93,9 +95,71 @@ def decide(command: commands.Decide, unit: Unit) -> Approval:
         from_list=command.from_list,
         login_age=command.at - command.logged_in_at,
         may_decide_all=is_super_approver(command.by, unit),
+        frozen=unit.freeze().in_force,
+        terms=unit.permit_terms(),
     )
     approval.answer(answer, command.at)
     return approval
+
+
+def revoke(command: commands.Revoke, unit: Unit) -> Approval:
+    """The approval after its approver took it back; a stranger hears that there is none."""
+    approval = _known(command.reply_id, unit)
+    person = Answer(
+        by=command.by,
+        verdict=Verdict.REJECT,
+        channel=Channel.WEB,
+        words="revoke",
+        reason=command.reason,
+        may_decide_all=is_super_approver(command.by, unit),
+    )
+    approval.revoke(person, command.at)
+    return approval
+
+
+def redeem(command: commands.Redeem, unit: Unit) -> Approval:
+    """The approval that the engine may act on now; a refusal is recorded."""
+    approval = unit.approval(command.reply_id)
+    permit = approval.permit if approval is not None else None
+    if approval is None or permit is None or permit.claims() != command.permit:
+        raise errors.BadPermit
+    if approval.requested.engine != command.engine:
+        raise errors.BadPermit
+    approval.redeem(
+        Redemption(
+            at=command.at,
+            by=command.engine,
+            attempt=command.attempt,
+            action_digest=command.action_digest,
+            frozen=unit.freeze().in_force,
+        )
+    )
+    return approval
+
+
+def report_outcome(command: commands.ReportOutcome, unit: Unit) -> Approval:
+    """The approval with its outcome; another engine hears that there is none."""
+    approval = _known(command.reply_id, unit)
+    if approval.requested.engine != command.engine:
+        raise errors.UnknownApproval(command.reply_id)
+    approval.report(command.engine, command.outcome, command.detail, command.at)
+    return approval
+
+
+def freeze_approvals(command: commands.FreezeApprovals, unit: Unit) -> Freeze:
+    """Stop approving; as it is now."""
+    freeze = unit.freeze()
+    if freeze.version == 0:
+        unit.add(freeze)
+    freeze.freeze(command.by, command.why, command.at)
+    return freeze
+
+
+def thaw_approvals(command: commands.ThawApprovals, unit: Unit) -> Freeze:
+    """Let approving go on; as it is now."""
+    freeze = unit.freeze()
+    freeze.thaw(command.by, command.at)
+    return freeze
 
 
 def open_page(command: commands.OpenPage, unit: Unit) -> Approval:
@@ -213,6 +277,11 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.Reply: reply,
     commands.Decide: decide,
     commands.OpenPage: open_page,
+    commands.Revoke: revoke,
+    commands.Redeem: redeem,
+    commands.ReportOutcome: report_outcome,
+    commands.FreezeApprovals: freeze_approvals,
+    commands.ThawApprovals: thaw_approvals,
     commands.Cancel: cancel,
     commands.Expire: expire,
     commands.Remind: remind,

@@ -14,6 +14,14 @@ LONGEST_TTL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class PermitRules:
+    """What the settings in force say of permits."""
+
+    issuer: str = "fta-approval"
+    ttl: timedelta = timedelta(seconds=900)
+
+
+@dataclass(frozen=True, slots=True)
 class PermitTerms:
     """By what permits are issued at this moment."""
 

@@ -78,6 +78,8 @@ def _answer(command: commands.Reply, unit: Unit) -> Answer:
         reason=command.reason,
         named=command.reply_id is not None,
         may_decide_all=is_super_approver(command.by, unit),
+        frozen=unit.freeze().in_force,
+        terms=unit.permit_terms(),
     )
 
 

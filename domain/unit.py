@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.approval import Approval
+from domain.freeze import Freeze
 from domain.identity import same_person
 from domain.inbox import Inbox
 from domain.installation import Installation
+from domain.permit import PermitTerms
 from domain.session import Session
 
 
@@ -54,7 +56,14 @@ class Unit(Protocol):
     def session(self, session: str) -> Session | None:
         """The session of that name."""
 
-    def add(self, aggregate: Approval | Inbox | Session | Installation) -> None:
+    def freeze(self) -> Freeze:
+        """Whether approving is stopped; one without events is to be added. What is decided by it
+        is stored only if it still holds by then."""
+
+    def permit_terms(self) -> PermitTerms | None:
+        """By what a permit of this moment is issued; None while there is no key to sign with."""
+
+    def add(self, aggregate: Approval | Inbox | Session | Installation | Freeze) -> None:
         """Have a new aggregate saved."""
 
     def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:

@@ -3,7 +3,7 @@
 from domain.approval import Approval
 from domain.identity import same_person
 from projections.database import Tables
-from projections.projection import ENDS, Fact, Projection, milliseconds
+from projections.projection import DECISIONS, Fact, Projection, milliseconds
 
 
 class ApprovalList(Projection):
@@ -39,7 +39,7 @@ class ApprovalList(Projection):
             self._add(fact, tables)
             return
         key = {"approval_id": fact.approval.approval_id}
-        if isinstance(fact.event, ENDS):
+        if isinstance(fact.event, DECISIONS):
             tables.update(self.name, key, {"status": fact.approval.status.value})
         elif isinstance(fact.event, Approval.NobodyReached):
             tables.update(self.name, key, {"nobody_reached": 1})

@@ -6,14 +6,17 @@ from domain.approval import Approval
 from domain.decision import Status
 from projections.database import Database, Row, Tables
 from projections.document import document, timestamp
-from projections.projection import ENDS, Fact, Projection
+from projections.projection import DECISIONS, Fact, Projection
 
 SOURCE = "/fta-approval"
 
 
 class DecisionFeed(Projection):
     """
-    One CloudEvent for each end of an approval, at the position of the event that ended it.
+    One CloudEvent for each end of an approval, at the position of the event that ended it; and one
+    more where it was revoked after that.
+
+    What a permit says stands beside its decision, unsigned: only the engine that asked is given it.
 
     A test approval (contract 1, `doctor --send`) ends like any other and is no decision.
     """
@@ -24,17 +27,21 @@ class DecisionFeed(Projection):
             position BIGINT PRIMARY KEY,
             engine TEXT NOT NULL,
             type TEXT NOT NULL,
-            cloud_event TEXT NOT NULL);
+            cloud_event TEXT NOT NULL,
+            permit_key TEXT,
+            permit_claims TEXT);
         CREATE INDEX decision_feed_by_engine ON decision_feed (engine, position)
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
-        if not isinstance(fact.event, ENDS) or fact.approval is None:
+        if not isinstance(fact.event, DECISIONS) or fact.approval is None:
             return
         if fact.approval.requested.test:
             return
         kind = event_type(fact.approval.status)
         event = cloud_event(fact.position, kind, fact.approval)
+        approved = isinstance(fact.event, Approval.Approved)
+        permit = fact.approval.permit if approved else None
         tables.insert(
             self.name,
             {
@@ -42,6 +49,8 @@ class DecisionFeed(Projection):
                 "engine": fact.approval.requested.engine,
                 "type": kind,
                 "cloud_event": msgspec.json.encode(event).decode(),
+                "permit_key": permit.key_id if permit else None,
+                "permit_claims": msgspec.json.encode(permit.claims()).decode() if permit else None,
             },
         )
 

@@ -17,7 +17,7 @@ import msgspec
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.decision import Channel
-from domain.identity import same_person
+from domain.identity import merged, same_person
 from domain.inbox import Inbox
 from projections.database import Database, Row, Tables
 from projections.projection import ENDS, Fact, Projection, milliseconds
@@ -48,6 +48,10 @@ class Kind(StrEnum):
     END = "end"
     RESULT = "result"
     """To who requested."""
+    REVOKED = "revoked"
+    """An approval was taken back."""
+    OUTCOME = "outcome"
+    """What became of the action that was approved."""
     ANSWER = "answer"
     GREET = "greet"
     CARD = "card"
@@ -83,6 +87,9 @@ class Outbox(Projection):
         if isinstance(event, ENDS) and fact.approval is not None:
             for notice in _moot_by_the_end(fact.approval):
                 _remove(tables, fact, notice)
+        elif isinstance(event, Approval.Revoked) and fact.approval is not None:
+            for notice in _overtaken_by_the_revocation(fact.approval):
+                _remove(tables, fact, notice)
         elif isinstance(event, REPLIES) and _is_answered(event):
             _add(tables, fact, f"{Kind.ANSWER}/{event.originator_version}", event.by, event)
         elif isinstance(event, Inbox.Greeted):
@@ -100,10 +107,11 @@ def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
         return _to(Kind.ALARM, _who_can_still_be_told(approval))
     if isinstance(event, ENDS):
         told = [notice for userid in asked for notice in _of_the_end(approval, userid)]
-        requester = approval.requested.requested_by
-        if approval.requested.tells_requester and requester is not None:
-            told.append((_notice(Kind.RESULT, requester), requester))
-        return told
+        return [*told, *_to(Kind.RESULT, _requester(approval))]
+    if isinstance(event, Approval.Revoked):
+        return _to(Kind.REVOKED, [*asked, *_requester(approval)])
+    if isinstance(event, Approval.OutcomeReported):
+        return _to(Kind.OUTCOME, [*_who_answers_for_it(approval), *_requester(approval)])
     if approval.ending is None:
         return ()
     if isinstance(event, Approval.Notified) and event.notice == _notice(Kind.ASK, event.to):
@@ -114,6 +122,28 @@ def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
     if isinstance(event, Approval.Replied) and event.response_code is not None:
         return [(f"{Kind.CARD}/{same_person(event.by)}/{event.originator_version}", event.by)]
     return ()
+
+
+def _requester(approval: Approval) -> list[str]:
+    """Who requested, if that is a member."""
+    asked = approval.requested
+    return [asked.requested_by] if asked.tells_requester and asked.requested_by else []
+
+
+def _who_answers_for_it(approval: Approval) -> list[str]:
+    """The approvers, and the super approver who decided in their stead."""
+    decided = approval.permit.by if approval.permit is not None else None
+    people = [*approval.approvers, *([decided] if decided else [])]
+    return [userid for userid in merged(people) if not approval.is_requester(userid)]
+
+
+def _overtaken_by_the_revocation(approval: Approval) -> Iterable[str]:
+    """Who has not heard yet of the approval hears of its revocation only."""
+    told, recorded = approval.notifications, approval.notifications.recorded
+    asked = [userid for userid in approval.requested.asked if told.was_asked_by_text(userid)]
+    ends = [_notice(Kind.END, userid) for userid in asked]
+    results = [_notice(Kind.RESULT, userid) for userid in _requester(approval)]
+    return [notice for notice in (*ends, *results) if notice not in recorded]
 
 
 def _moot_by_the_end(approval: Approval) -> Iterable[str]:

@@ -11,6 +11,8 @@ from projections.database import Tables
 
 ENDS = (Approval.Approved, Approval.Rejected, Approval.Expired, Approval.Cancelled)
 """Events that end an approval."""
+DECISIONS = (*ENDS, Approval.Revoked)
+"""Events that the engine hears of: an approval may be revoked after it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

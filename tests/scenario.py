@@ -29,9 +29,11 @@ from domain.commands import RequestApproval as Request
 from domain.commands import RequestNextRun as NextRun
 from domain.decision import Channel, Verdict
 from domain.errors import Refusal
+from domain.freeze import FREEZE_STREAM, Freeze
 from domain.handling import HANDLERS
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import Inbox
+from domain.permit import PermitTerms
 from domain.session import SESSION_STREAM, Session, session_of, session_stream
 from domain.unit import Directory
 
@@ -40,6 +42,7 @@ DEADLINE = NOON + timedelta(minutes=20)
 MILLISECOND = timedelta(milliseconds=1)
 APPROVE, REJECT = Verdict.APPROVE, Verdict.REJECT
 NODE = "12345_2"
+TERMS = PermitTerms("key-1", "fta-approval", timedelta(minutes=15))
 
 T = TypeVar("T", bound=Aggregate)
 
@@ -115,6 +118,12 @@ class MemoryUnit:
         names = [a.reply_id for a in self.approvals() if a.requested.obj_id == obj_id]
         found = [run for name in names if (run := self.approval(name)) is not None]
         return sorted(found, key=lambda run: run.requested.run)
+
+    def freeze(self) -> Freeze:
+        return self._get(Freeze, FREEZE_STREAM) or Freeze()
+
+    def permit_terms(self) -> PermitTerms | None:
+        return TERMS
 
     def by_stream(self, stream: str) -> Approval | Inbox | None:
         if stream.startswith(APPROVAL_STREAM):

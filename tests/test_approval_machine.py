@@ -700,7 +700,7 @@ class ApprovalMachine(RuleBasedStateMachine):
 
     @invariant()
     def who_decided_is_who_replied(self) -> None:
-        verdicts = {Approval.Approved: "approve", Approval.Rejected: "reject"}
+        verdicts: dict[type, str] = {Approval.Approved: "approve", Approval.Rejected: "reject"}
         for approval in self.unit.approvals():
             events: list[Any] = self.unit.events_of(approval.id)
             for said, end in pairwise(events):

@@ -752,7 +752,16 @@ async def test_there_is_no_way_to_approve_through_the_api(service: Service) -> N
     asked = (await ask(service))[1]
     path = f"/approvals/{asked['approval_id']}"
     words = {"decision": "approve", "status": "approved", "verdict": "approve", "by": "zhangsan"}
-    for verb in ("approve", "reject", "decision", "decide", "replies", "TY", "outcome", "events"):
+    for verb in (
+        "approve",
+        "reject",
+        "decision",
+        "decide",
+        "replies",
+        "TY",
+        "revocation",
+        "events",
+    ):
         status, _ = await service.api("POST", f"{path}/{verb}", json=words)
         assert status in (404, 405), verb
     for method in ("PUT", "PATCH", "DELETE", "POST"):

@@ -17,8 +17,9 @@ from adapters.store.mapper import EventMapper, UnreadableEvent
 from domain import identity
 from domain.aggregate import Event
 from domain.catalogue import EVENTS
-from domain.decision import Capacity, Channel, Kind, Risk, Status, Verdict
-from domain.installation import STREAM
+from domain.decision import Capacity, Channel, Kind, Outcome, Risk, Status, Verdict
+from domain.freeze import FREEZE_STREAM
+from domain.installation import STREAM, SecretKind
 from domain.session import session_stream
 from tests.scenario import NOON
 
@@ -85,10 +86,24 @@ FIELDS: dict[str, dict[str, Any]] = {
         "sent_at": datetime | None,
         "response_code": str | None,
     },
-    "approval.approved": ENDED_BY_A_PERSON,
+    "approval.approved": {
+        **ENDED_BY_A_PERSON,
+        "permit_key": str | None,
+        "permit_issuer": str | None,
+        "permit_expires_at": datetime | None,
+    },
     "approval.rejected": ENDED_BY_A_PERSON,
     "approval.expired": {},
     "approval.cancelled": {"by": str, "channel": str, "reason": str},
+    "approval.revoked": ENDED_BY_A_PERSON,
+    "approval.redeemed": {"by": str, "channel": str, "attempt": str},
+    "approval.redemption-refused": {"by": str, "channel": str, "attempt": str, "refusal": str},
+    "approval.outcome-reported": {
+        "by": str,
+        "channel": str,
+        "outcome": str,
+        "detail": str | None,
+    },
     "inbox.received": {
         "by": str,
         "words": str,
@@ -114,6 +129,8 @@ FIELDS: dict[str, dict[str, Any]] = {
         "by": str | None,
         "voids_earlier": bool,
     },
+    "freeze.began": {"by": str, "why": str},
+    "freeze.ended": {"by": str},
 }
 
 REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
@@ -204,7 +221,8 @@ GOLDEN: list[tuple[str, bytes]] = [
     (
         "approval.approved",
         b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"wecom-card",'
-        b'"capacity":"super-approver","reason":"ok"}',
+        b'"capacity":"super-approver","reason":"ok","permit_key":"k-1",'
+        b'"permit_issuer":"fta-approval","permit_expires_at":"2026-05-04T12:15:00Z"}',
     ),
     (
         "approval.approved",
@@ -261,6 +279,43 @@ GOLDEN: list[tuple[str, bytes]] = [
     (
         "session.ended",
         b'{"originator_id":"session-00ff","originator_version":2,' + AT_NOON[:-1] + b"}",
+    ),
+    (
+        "approval.revoked",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web",'
+        b'"capacity":"approver","reason":"no"}',
+    ),
+    (
+        "approval.revoked",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web","capacity":"approver"}',
+    ),
+    (
+        "approval.redeemed",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","attempt":"a-1"}',
+    ),
+    (
+        "approval.redemption-refused",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","attempt":"a-2",'
+        b'"refusal":"already-redeemed"}',
+    ),
+    (
+        "approval.outcome-reported",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","outcome":"failed",'
+        b'"detail":"no spare host"}',
+    ),
+    (
+        "approval.outcome-reported",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","outcome":"succeeded"}',
+    ),
+    (
+        "freeze.began",
+        b'{"originator_id":"freeze","originator_version":1,'
+        + AT_NOON
+        + b'"by":"shell:root","why":"network change"}',
+    ),
+    (
+        "freeze.ended",
+        b'{"originator_id":"freeze","originator_version":2,' + AT_NOON + b'"by":"shell:root"}',
     ),
     (
         "installation.founded",
@@ -379,7 +434,7 @@ def test_an_event_under_another_key_is_refused(topic: str, state: bytes) -> None
             MAPPER.to_domain_event(stored(topic, state, **key))
 
 
-@pytest.mark.parametrize("topic", ["approval.revoked", "approval", "", "Approval.Approved"])
+@pytest.mark.parametrize("topic", ["approval.undone", "approval", "", "Approval.Approved"])
 def test_an_unknown_topic_is_refused(topic: str) -> None:
     with pytest.raises(UnreadableEvent, match=r"event 2 of approval-12345_2\.3 is of an unknown"):
         MAPPER.to_domain_event(stored(topic, SHORTEST["approval.replied"]))
@@ -500,6 +555,7 @@ def test_the_names_of_other_streams() -> None:
     assert identity.inbox_stream("ZhangSan", NOON) == "inbox-zhangsan-2026-05-04"
     assert session_stream("00ff") == "session-00ff"
     assert STREAM == "installation"
+    assert FREEZE_STREAM == "freeze"
 
 
 @dataclass(frozen=True)
@@ -517,6 +573,8 @@ class Words:
         Words(Status, {"pending", "approved", "rejected", "expired", "cancelled", "revoked"}),
         Words(Risk, {"low", "medium", "high"}),
         Words(Kind, {"solution", "convergence"}),
+        Words(Outcome, {"succeeded", "failed", "skipped"}),
+        Words(SecretKind, {"permit-key", "webhook-secret"}),
     ],
     ids=lambda words: words.kind.__name__,
 )

@@ -14,6 +14,7 @@ import click
 from web.logs import set_up_logs
 
 WRONG_SETTINGS = 2
+MAX_WHY = 200
 
 T = TypeVar("T")
 
@@ -144,15 +145,66 @@ def end_sessions(userid: str) -> None:
     The service may go on meanwhile. Who can still log in to WeCom as that member can log in here
     again: lock the account there too.
     """
-    from adapters.store.writer import StoreUnavailable
     from domain.identity import SENDER
-    from web import revoking
+    from web import session_ending
 
     if not SENDER.fullmatch(userid):
         raise click.BadParameter("is not the userid of a member", param_hint="USERID")
+    _run_on_store(session_ending.end_sessions(_settings(), userid, say=_say))
+
+
+@cli.command()
+@click.option("--why", required=True, metavar="TEXT", help="What everybody is told who tries.")
+def freeze(why: str) -> None:
+    """
+    Stop approving: nothing is approved and no permit redeemed, by nobody, until thaw.
+
+    Rejecting, cancelling and expiry go on, and engines may ask. Everybody who tries to approve, and
+    every engine that tries to redeem, is told why. The service may go on meanwhile.
+
+    \b
+    Example:
+        fta-approval freeze --why "网络变更 20:00-22:00"
+    """
+    from domain.text import one_line
+    from web import freezing
+
+    said = one_line(why).strip()
+    if not said or len(said) > MAX_WHY:
+        raise click.BadParameter(f"say it in 1 to {MAX_WHY} characters", param_hint="--why")
+    _run_on_store(freezing.freeze(_settings(), said, say=_say))
+
+
+@cli.command()
+def thaw() -> None:
+    """Let approving go on after a freeze."""
+    from web import freezing
+
+    _run_on_store(freezing.thaw(_settings(), say=_say))
+
+
+@cli.group()
+def permits() -> None:
+    """What engines redeem before they act."""
+
+
+@permits.command("rotate-key")
+@click.option("--compromised", is_flag=True, help="The key got out: void what it has signed.")
+def rotate_key(compromised: bool) -> None:
+    """
+    Sign permits with a new key from now on.
+
+    The one before stays published for a day, until no permit of it counts any more; with
+    --compromised it is withdrawn at once, and engines with a permit of it ask the next run. The
+    service may go on meanwhile.
+    """
+    from eventsourcing.domain import EventSourcingError
+
+    from web.permit_keys import rotate_permit_key
+
     try:
-        _run(revoking.end_sessions(_settings(), userid, say=_say))
-    except StoreUnavailable as error:
+        rotate_permit_key(_settings(), voids_earlier=compromised, say=_say)
+    except (OSError, ValueError, EventSourcingError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -264,6 +316,16 @@ def _run(work: Coroutine[Any, Any, T]) -> T | None:
     except (NewerStore, OSError, ValueError) as error:
         click.echo(f"fta-approval: {error}", err=True)
         sys.exit(1)
+
+
+def _run_on_store(work: Coroutine[Any, Any, None]) -> None:
+    """Beside a running service; what the store did not take is said in one line."""
+    from adapters.store.writer import StoreUnavailable
+
+    try:
+        _run(work)
+    except StoreUnavailable as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _say(line: str) -> None:

@@ -29,6 +29,8 @@ NOT_DATA = (
     *("originator_id", "originator_version", "timestamp", "by", "channel"),
     "response_code",
 )
+# Of this API, for everybody (contract 3).
+WITHOUT_TOKEN = ("/permits/keys",)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 # Any length that fits into a request line: a position beyond the last one is refused as that.
 POSITION = re.compile(r"[0-9]{1,4000}", re.ASCII)
@@ -40,7 +42,9 @@ STREAMS: web.AppKey[set[EventSourceResponse]] = web.AppKey("streams")
 async def authentication(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Name the engine by its token; nothing of this API is open without one."""
+    """Name the engine by its token; without one only what is for everybody is open."""
+    if _is_for_everybody(request):
+        return await handler(request)
     engines = request.app[keys.ENGINES]
     if not engines.any:
         raise Problem(503, "no-api-token-configured", "set FTA_APPROVAL_API_TOKENS")
@@ -55,6 +59,11 @@ async def authentication(
         )
     request[keys.ENGINE] = engine
     return await handler(request)
+
+
+def _is_for_everybody(request: web.Request) -> bool:
+    below = request.path.removeprefix(f"{request.app[keys.SETTINGS].url_prefix}/api/v1")
+    return below.rstrip("/") in WITHOUT_TOKEN
 
 
 @routes.post("/approvals")
@@ -88,13 +97,13 @@ async def list_approvals(request: web.Request) -> web.Response:
 @routes.get("/approvals/{approval_id}")
 async def look(request: web.Request) -> web.Response:
     """One approval as it is now."""
-    return json_answer(document(await _approval(request)))
+    return json_answer(document(await approval_of(request)))
 
 
 @routes.get("/approvals/{approval_id}/events")
 async def events(request: web.Request) -> web.Response:
     """Everything that happened to one approval, oldest first."""
-    approval = await _approval(request)
+    approval = await approval_of(request)
     stored = await request.app[keys.READING].events_of(approval.id)
     return json_answer({"events": [event_document(p, event) for p, event in stored]})
 
@@ -103,7 +112,7 @@ async def events(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     """End the wait; again by the same engine: the same answer."""
     wanted = await read_body(request, CancelRequest)
-    approval = await _approval(request)
+    approval = await approval_of(request)
     command = Cancel(
         at=request.app[keys.CLOCK](),
         engine=request[keys.ENGINE],
@@ -209,7 +218,7 @@ def _via(event: Event) -> str | None:
     return getattr(event, "channel", None)
 
 
-async def _approval(request: web.Request) -> Approval:
+async def approval_of(request: web.Request) -> Approval:
     """The approval that the path names, if this engine may know of it."""
     name = request.match_info["approval_id"]
     found = await request.app[keys.READING].by_uuid(name) if UUID.fullmatch(name) else None

@@ -14,7 +14,20 @@ from aiohttp import web
 from adapters.store.lease import FileLease
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
-from web import api, callback, decision, detail, health, keys, login, logout, metrics, todo
+from web import (
+    api,
+    callback,
+    decision,
+    detail,
+    health,
+    keys,
+    login,
+    logout,
+    metrics,
+    permits,
+    revocation,
+    todo,
+)
 from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
@@ -22,6 +35,7 @@ from web.errors import Handler, api_errors, page_errors
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
+from web.issuing import Permits
 from web.letters import Letters, Style
 from web.outside import outgoing_session, wecom_client
 from web.pace import Pace
@@ -98,6 +112,7 @@ def _put_in(
     app[keys.READING] = parts.reading
     app[keys.FEED] = Feed(parts.reading, parts.feed_id)
     app[keys.KEYRING] = parts.keyring
+    app[keys.PERMITS] = Permits(parts.keyring, clock)
     app[keys.ENGINES] = Engines(settings.engines, settings.api_readers)
     app[keys.CALLBACK_CRYPTO] = CallbackCrypto(
         settings.wecom_token.get_secret_value(),
@@ -122,7 +137,9 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (todo.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),
+        (revocation.routes, prefix),
         (api.routes, f"{prefix}/api/v1"),
+        (permits.routes, f"{prefix}/api/v1"),
     ):
         for route in _definitions(parts):
             _add(app, route.method, below + route.path, route.handler)

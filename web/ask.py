@@ -29,6 +29,7 @@ from web.errors import Problem
 
 MAX_ACTION_BYTES = 16 * 1024
 MAX_INTEGER = 2**53 - 1
+MAX_PERMIT = 4096
 # Deeper than any action is; far from what the interpreter can take.
 MAX_DEPTH = 500
 
@@ -174,6 +175,23 @@ class CancelRequest(BaseModel):
     reason: Annotated[
         str, Field(min_length=1, max_length=500), AfterValidator(_line), AfterValidator(_said)
     ]
+
+
+class RedeemRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    permit: Annotated[str, Field(min_length=1, max_length=MAX_PERMIT)]
+    action: Annotated[dict[str, Any], AfterValidator(_action)] | None = None
+    attempt: Annotated[
+        str, Field(min_length=1, max_length=64), AfterValidator(_line), AfterValidator(_said)
+    ]
+
+
+class OutcomeRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    outcome: Literal["succeeded", "failed", "skipped"]
+    detail: Annotated[str, Field(max_length=2000), AfterValidator(_line)] | None = None
 
 
 def digest(canonical_text: str) -> str:

@@ -39,7 +39,7 @@ async def decision(request: web.Request) -> web.StreamResponse:
     that is not ours; 303 to the login where it has to be made again before a high risk is
     approved. Pressing the same button twice is one decision.
     """
-    back = _page_of(request)
+    back = page_of(request)
     if is_from_elsewhere(request):
         return render_message(request, "form-expired", 403, link=back)
     form = await read_form(request)
@@ -100,10 +100,12 @@ async def _refused(
     link = path_of(request, approval.approval_id)
     if isinstance(refusal, errors.LoginTooOld):
         return login_first(request, link)
+    if isinstance(refusal, errors.Frozen):
+        return render_message(request, refusal.code, status, link=link, because=refusal.freeze.why)
     return render_message(request, refusal.code, status, link=link)
 
 
-def _page_of(request: web.Request) -> str | None:
+def page_of(request: web.Request) -> str | None:
     """The page of whatever the address names, to go back to; it may not exist."""
     name = request.match_info["approval_id"]
     return path_of(request, name) if UUID.fullmatch(name) else None

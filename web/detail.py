@@ -22,7 +22,7 @@ from web.sessions import (
     may_see,
 )
 from web.shown import PAGE, shown, status_at
-from web.timeline import how_it_ended, in_words, why
+from web.timeline import execution, how_it_ended, in_words, why
 
 routes = web.RouteTableDef()
 
@@ -81,6 +81,8 @@ async def render_detail(
         "ending": how_it_ended(approval, member, lambda at: show(at, now)),
         "reason": why(approval.ending.reason) if approval.ending else "",
         "why_no_buttons": _why_no_buttons(request, approval, member, now),
+        "execution": execution(approval, now, lambda at: show(at, now)),
+        "frozen": (await request.app[keys.READING].freeze()).in_force,
         "deliveries": _deliveries(approval),
         "timeline": [
             (show(event.timestamp, now), event.timestamp.isoformat(), in_words(event))

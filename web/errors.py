@@ -27,6 +27,15 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.NothingDecided: 422,
     errors.UnclearWhich: 409,
     errors.LoginUsed: 400,
+    errors.Frozen: 409,
+    errors.NotApproved: 409,
+    errors.TooLateToRevoke: 409,
+    errors.BadPermit: 401,
+    errors.ActionDiffers: 422,
+    errors.AlreadyRedeemed: 409,
+    errors.PermitExpired: 410,
+    errors.Revoked: 409,
+    errors.OutcomeDiffers: 409,
 }
 RETRY_AFTER_S = "2"
 BUSY = (Overloaded, StoreUnavailable, Behind)
@@ -82,6 +91,9 @@ def problem_of(error: BaseException) -> Problem | None:
         return error
     if isinstance(error, errors.AlreadyDecided):
         return Problem(STATUS[type(error)], error.code, str(error), decision=_ending(error))
+    if isinstance(error, errors.ActionDiffers):
+        wrong = [{"field": "action", "detail": str(error)}]
+        return Problem(STATUS[type(error)], error.code, str(error), wrong)
     if isinstance(error, errors.NobodyCanDecide):
         wrong = [{"field": "approvers", "detail": str(error)}]
         return Problem(STATUS[type(error)], error.code, str(error), wrong)

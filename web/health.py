@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from eventsourcing.persistence import PersistenceError
 
+from projections.document import timestamp
 from web import keys
 from web.json_answers import json_answer
 
@@ -31,6 +32,7 @@ async def readyz(request: web.Request) -> web.Response:
         "status": "ready" if ready else "not ready",
         "checks": {name: problem or "ok" for name, problem in checks.items()},
         "wecom": wecom_trouble(request.app) or "ok",
+        "approving": "ok" if checks["database"] else await _approving(request),
     }
     return json_answer(body, status=200 if ready else 503)
 
@@ -42,6 +44,11 @@ async def _database(request: web.Request) -> str | None:
     except (PersistenceError, TimeoutError) as error:
         return f"the event store cannot be read ({type(error).__name__})"
     return None
+
+
+async def _approving(request: web.Request) -> str:
+    frozen = (await request.app[keys.READING].freeze()).in_force
+    return "ok" if frozen is None else f"frozen since {timestamp(frozen.at)}: {frozen.why}"
 
 
 def _writer(request: web.Request) -> str | None:

@@ -15,6 +15,7 @@ from web.addresses import Addresses
 from web.engines import Engines
 from web.feed import Feed
 from web.forms import FormTokens
+from web.issuing import Permits
 from web.keyring import Keyring
 from web.pace import Pace
 from web.quota import ReplyQuota
@@ -43,6 +44,7 @@ ADDRESSES = web.AppKey("addresses", Addresses)
 FEED = web.AppKey("feed", Feed)
 ENGINES = web.AppKey("engines", Engines)
 KEYRING = web.AppKey("keyring", Keyring)
+PERMITS = web.AppKey("permits", Permits)
 CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)
 TALLY = web.AppKey("tally", Tally)
 REPLY_QUOTA = web.AppKey("reply_quota", ReplyQuota)

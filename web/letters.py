@@ -15,6 +15,7 @@ from adapters.wecom.waiting import MAX_NAMED
 from domain import wording
 from domain.approval import Approval
 from domain.decision import Channel
+from domain.errors import Frozen
 from domain.identity import APPROVAL_STREAM
 from domain.inbox import Inbox
 from projections.outbox import MOOT_AFTER_THE_END, Kind, kind_of
@@ -148,6 +149,11 @@ class Letters:
             case Kind.RESULT:
                 line = notices.result_line(approval, self._clockface, now)
                 return self._unasked(approval, line)
+            case Kind.REVOKED:
+                line = notices.revoked_line(approval, userid, self._clockface, now)
+                return self._unasked(approval, line)
+            case Kind.OUTCOME:
+                return self._unasked(approval, notices.outcome_line(approval))
             case Kind.CARD:
                 return self._outcome(approval, userid)
             case _:
@@ -202,7 +208,9 @@ class Letters:
     async def _answer(self, approval: Approval, row: Row) -> Letter:
         replied = msgspec.json.decode(row["payload"], type=Approval.Replied)
         waiting = await self._reading.waiting_ids(row["userid"], self._clock())
-        return Letter(text=answer_on_approval(replied, approval, waiting, self._clockface))
+        last = (await self._reading.freeze()).last if replied.refusal == Frozen.code else None
+        why = last.why if last is not None else None
+        return Letter(text=answer_on_approval(replied, approval, waiting, self._clockface, why))
 
     async def _to_inbox(self, row: Row) -> Letter | None:
         inbox = await self._reading.inbox(row["stream"])

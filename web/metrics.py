@@ -82,6 +82,8 @@ class Figures(Collector):
         yield gauge("last_position", "The last event recorded, by whichever process", last)
         yield gauge("read_models_lag", "Positions still to take in", max(last - position, 0))
         yield gauge("approvals_pending", "Approvals that nothing has ended", self._backlog.pending)
+        frozen = self._backlog.is_frozen
+        yield gauge("frozen", "1 while nothing is approved and no permit redeemed", frozen)
         yield gauge("outbox_messages", "Messages still to be sent", self._backlog.outbox)
 
     def _of_callbacks(self) -> Iterator[Metric]:

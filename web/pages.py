@@ -62,6 +62,15 @@ MESSAGES = {
     "high-risk-needs-its-page": Message(
         "请先查看", "高风险操作请打开详情页查看后再审批，没有作任何决定。", "查看后审批"
     ),
+    "frozen": Message(
+        "审批已冻结",
+        "管理员暂停了所有审批，没有作任何决定，解冻后请重新审批。仍可以驳回。",
+        "返回",
+    ),
+    "not-approved": Message("不能撤销", "这个审批单没有被同意，没有可以撤销的。", "查看"),
+    "too-late-to-revoke": Message(
+        "不能撤销", "执行方已领取执行许可、已报告结果，或许可已过期，撤销没有生效。", "查看"
+    ),
     "http-403": Message("没有权限", "不能打开这个地址。"),
     "http-405": Message("不能这样打开", "这个地址不是页面，没有作任何决定。"),
     "http-413": Message("未作决定", "提交的内容太长，没有作任何决定。"),
@@ -131,16 +140,18 @@ def render_message(
     status: int,
     headers: Mapping[str, str] | None = None,
     link: str | None = None,
+    because: str | None = None,
 ) -> web.Response:
     """
     A page that says what happened and what to do.
 
     Args:
         link: Where its button leads; None: to the list.
+        because: Why, in somebody's own words.
     """
     message = MESSAGES.get(code, MESSAGES["bad-form"])
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
-    context = {"message": message, "link": link}
+    context = {"message": message, "link": link, "because": because}
     return render(request, "message.html", context, status, kept)
 
 

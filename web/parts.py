@@ -1,8 +1,8 @@
 """The event store and what works on it: built together, started and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,13 @@ def check_store_exists(settings: Settings) -> None:
     """
     if not (path := sqlite_path(settings.database)).exists():
         raise FileNotFoundError(f"there is no event store at {path}")
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[EventStore]:
+    """The event store alone, for as long as it is needed."""
+    with closing(open_event_store(settings.database)) as store:
+        yield store
 
 
 def open_read_models(settings: Settings, store: EventStore, feed_id: str) -> ReadModelDatabase:
@@ -121,7 +128,12 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
         runner.wait_for(position, DIRECTORY_WITHIN_S)
         return Directory(read_models, settings.super_approvers)
 
-    writer = Writer(store.another(), directory_at, lambda: settings.super_approvers)
+    writer = Writer(
+        store.another(),
+        directory_at,
+        lambda: settings.super_approvers,
+        permit_rules=lambda: settings.permit_rules,
+    )
     progress = Progress(runner.position)
     reading = Reading(store, read_models, writer, progress, settings.super_approvers)
     lease = FileLease(beside_database(settings, ".lease"))

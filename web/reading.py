@@ -15,6 +15,7 @@ from adapters.store.read_models import ReadModelDatabase
 from adapters.store.writer import Writer
 from domain.aggregate import Event
 from domain.approval import Approval
+from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import approval_stream
 from domain.inbox import Inbox
 from domain.session import Session, session_stream
@@ -63,6 +64,7 @@ class Backlog:
     pending: int
     outbox: int
     nobody_reached: int
+    is_frozen: bool
 
 
 class Reading:
@@ -109,6 +111,10 @@ class Reading:
 
     async def inbox(self, stream: str) -> Inbox | None:
         return await self._run(lambda: self._store.load(Inbox, stream))
+
+    async def freeze(self) -> Freeze:
+        """Whether approving is stopped, by whichever process."""
+        return await self._run(self._freeze)
 
     async def last_position(self) -> int:
         """The position of the last event recorded, by whichever process."""
@@ -163,6 +169,7 @@ class Reading:
                 self._directory.pending(),
                 size(self._read_models),
                 self._directory.nobody_reached(),
+                self._freeze().in_force is not None,
             )
         )
 
@@ -181,6 +188,9 @@ class Reading:
 
     def close(self) -> None:
         self._threads.shutdown()
+
+    def _freeze(self) -> Freeze:
+        return self._store.load(Freeze, FREEZE_STREAM) or Freeze()
 
     async def _run(self, question: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, question)

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from aiohttp import web
 from domain.approval import Approval
 from domain.commands import OpenSession
 from domain.identity import same_person
+from domain.redeeming import refusal_to_revoke
 from web import keys
 from web.pages import redirect
 
@@ -125,9 +126,17 @@ def is_from_elsewhere(request: web.Request) -> bool:
 
 def may_decide(request: web.Request, approval: Approval, member: str) -> bool:
     """Whether buttons are shown; the aggregate asks again when one is pressed."""
-    settings = request.app[keys.SETTINGS]
-    entitled = _is_among(member, [*approval.approvers, *settings.super_approvers])
-    return entitled and not approval.is_requester(member) and approval.ending is None
+    return approval.ending is None and _is_entitled(request, approval, member)
+
+
+def may_revoke(request: web.Request, approval: Approval, member: str, now: datetime) -> bool:
+    """Whether the button 撤销同意 is shown; the aggregate asks again when it is pressed."""
+    return refusal_to_revoke(approval, now) is None and _is_entitled(request, approval, member)
+
+
+def _is_entitled(request: web.Request, approval: Approval, member: str) -> bool:
+    entitled = [*approval.approvers, *request.app[keys.SETTINGS].super_approvers]
+    return _is_among(member, entitled) and not approval.is_requester(member)
 
 
 def may_see(request: web.Request, approval: Approval, member: str) -> bool:

@@ -4,6 +4,7 @@ import base64
 import re
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from pydantic import (
 
 from adapters.store.event_store import sqlite_path
 from domain.identity import USERID, merged
+from domain.permit import LONGEST_TTL, PermitRules
 
 PREFIX = "FTA_APPROVAL_"
 PUBLIC_TOKEN = "FTAToken"  # noqa: S105  # public: the default that FTA's manual prints
@@ -28,7 +30,7 @@ PUBLIC_AES_KEY = "FTAEncodingAESKeyFTAEncodingAESKey923456781"
 VERIFY_FILE = re.compile(r"WW_verify_[A-Za-z0-9]{1,64}\.txt", re.ASCII)
 MAX_VERIFY_FILE_BYTES = 1024
 # Settings of the contract whose parts other versions bring; known, so that nobody is warned.
-OF_OTHER_VERSIONS = ("PERMIT_TTL", "WEBHOOK_SECRET", "CALLBACK_HOSTS", "TREE_HEADS")
+OF_OTHER_VERSIONS = ("WEBHOOK_SECRET", "CALLBACK_HOSTS", "TREE_HEADS")
 
 
 class WrongSettings(Exception):
@@ -218,6 +220,7 @@ class Settings(BaseModel):
     super_approvers: Userids = Field(default_factory=list)
     admins: Userids = Field(default_factory=list)
     auditors: Userids = Field(default_factory=list)
+    permit_ttl: int = Field(default=900, ge=10, le=int(LONGEST_TTL.total_seconds()))
     message_style: Literal["text", "card", "both"] = "text"
     text_link: bool = False
     log_level: Literal["debug", "info", "warning"] = "info"
@@ -252,6 +255,12 @@ class Settings(BaseModel):
     def engines(self) -> list[tuple[str, str]]:
         """Name and token of every engine."""
         return parse_api_tokens(self.api_tokens.get_secret_value())
+
+    @property
+    def permit_rules(self) -> PermitRules:
+        """Who issues permits, and for how long (contract 4.5)."""
+        ttl = timedelta(seconds=self.permit_ttl)
+        return PermitRules(ttl=ttl) if self.app_url is None else PermitRules(self.app_url, ttl)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from aiohttp import web
 from domain.approval import Approval
 from domain.decision import Kind, Risk, Status
 from web import keys
-from web.sessions import may_decide, session_hash
+from web.sessions import may_decide, may_revoke, session_hash
 
 LIST, PAGE = "list", "page"
 VIEWS = (LIST, PAGE)
@@ -55,6 +55,8 @@ def shown(
         "status": status.value,
         "status_words": STATUS[status],
         "may_decide": status is Status.PENDING and may_decide(request, approval, member),
+        "may_revoke": may_revoke(request, approval, member, now),
+        "revoke_token": _revocation_token(request, approval),
         "open_first": view == LIST and approval.risk is Risk.HIGH,
         "view": view,
         "reason": "",
@@ -86,6 +88,16 @@ def is_our_form(request: web.Request, approval: Approval, form: dict[str, str]) 
     return view in VIEWS and request.app[keys.FORM_TOKENS].fits(
         form.get("token", ""), "decide", session_hash(request), approval.approval_id, view
     )
+
+
+def is_revocation_form(request: web.Request, approval: Approval, form: dict[str, str]) -> bool:
+    """Whether the form was made here, for this session and approval, to take it back."""
+    expected = ("revoke", session_hash(request), approval.approval_id)
+    return request.app[keys.FORM_TOKENS].fits(form.get("token", ""), *expected)
+
+
+def _revocation_token(request: web.Request, approval: Approval) -> str:
+    return request.app[keys.FORM_TOKENS].make("revoke", session_hash(request), approval.approval_id)
 
 
 def in_words(left: timedelta) -> str:

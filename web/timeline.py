@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from adapters.wecom.messages import ENDED, HOW, in_chinese
+from adapters.wecom.notices import OUTCOMES
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.decision import Capacity, Channel, Ending, Status
@@ -26,6 +27,7 @@ REFUSED = {
     "stale": "到达时间异常",
     "another-card": "不是这次审批的卡片",
     "unreadable": "未能理解",
+    "frozen": "审批已冻结",
 }
 DELIVERED = {
     Kind.ASK: "已发送给",
@@ -33,6 +35,8 @@ DELIVERED = {
     Kind.ALARM: "已请求协助",
     Kind.END: "已告知结果",
     Kind.RESULT: "已告知发起人结果",
+    Kind.REVOKED: "已告知撤销",
+    Kind.OUTCOME: "已告知执行结果",
     Kind.ANSWER: "已答复",
     Kind.GREET: "已问候",
     Kind.CARD: "已更新卡片",
@@ -43,9 +47,18 @@ ABOUT = {
     Kind.ALARM: "协助请求",
     Kind.END: "结果",
     Kind.RESULT: "结果",
+    Kind.REVOKED: "撤销消息",
+    Kind.OUTCOME: "执行结果",
     Kind.ANSWER: "答复",
     Kind.GREET: "问候",
     Kind.CARD: "卡片更新",
+}
+NOT_REDEEMED = {
+    "action-differs": "要执行的操作与批准的不同",
+    "frozen": "审批已冻结",
+    "revoked": "同意已被撤销",
+    "already-redeemed": "许可已被另一次执行领取",
+    "permit-expired": "许可已过期",
 }
 VERDICT = {"approve": "同意", "reject": "驳回", None: "回复"}
 
@@ -70,6 +83,21 @@ def how_it_ended(approval: Approval, member: str, show: Callable[[datetime], str
     who = _who(ending, member)
     how = f"通过{HOW[ending.via]}" if ending.via in HOW else ""
     return f"{who} 于 {show(ending.at)} {how}{ENDED[ending.status]}"
+
+
+def execution(approval: Approval, now: datetime, show: Callable[[datetime], str]) -> str | None:
+    """What the engine has made of an approval, in one line; None where it is not one."""
+    permit, outcome = approval.permit, approval.outcome
+    if outcome is not None:
+        detail = f": {one_line(outcome.detail)}" if outcome.detail else ""
+        return f"{OUTCOMES[outcome.outcome]}，{show(outcome.timestamp)} 报告{detail}"
+    if approval.redeemed is not None:
+        return f"执行方已于 {show(approval.redeemed.timestamp)} 领取执行许可"
+    if permit is None or approval.status is not Status.APPROVED:
+        return None
+    if permit.is_expired(now):
+        return f"执行许可已于 {show(permit.expires_at)} 过期，执行方没有领取"
+    return f"执行方尚未领取执行许可，许可有效至 {show(permit.expires_at)}"
 
 
 def _who(ending: Ending, member: str) -> str:
@@ -137,9 +165,33 @@ def _replied(event: Any) -> str:
 
 def _decided(event: Any) -> str:
     ended = ENDED["approved"] if isinstance(event, Approval.Approved) else ENDED["rejected"]  # type: ignore[index]  # a StrEnum equals its value
-    capacity = "审批管理员" if event.capacity == "super-approver" else "审批人"
-    reason = f"，意见: {why(event.reason)}" if event.reason else ""
-    return f"已{ended}，由 {event.by}（{capacity}）决定{reason}"
+    return f"已{ended}，由 {event.by}（{_capacity(event)}）决定{_opinion(event)}"
+
+
+def _revoked(event: Any) -> str:
+    return f"{event.by}（{_capacity(event)}）撤销了同意{_opinion(event)}"
+
+
+def _capacity(event: Any) -> str:
+    return "审批管理员" if event.capacity == "super-approver" else "审批人"
+
+
+def _opinion(event: Any) -> str:
+    return f"，意见: {why(event.reason)}" if event.reason else ""
+
+
+def _redeemed(event: Any) -> str:
+    return f"{event.by} 领取了执行许可（执行编号 {one_line(event.attempt)}）"
+
+
+def _not_redeemed(event: Any) -> str:
+    because = NOT_REDEEMED.get(event.refusal, event.refusal)
+    return f"{event.by} 未能领取执行许可（执行编号 {one_line(event.attempt)}）: {because}"
+
+
+def _outcome(event: Any) -> str:
+    detail = f": {one_line(event.detail)}" if event.detail else ""
+    return f"{event.by} 报告{OUTCOMES[event.outcome]}{detail}"
 
 
 def _expired(event: Any) -> str:
@@ -163,4 +215,8 @@ WORDS = {
     Approval.Rejected: _decided,
     Approval.Expired: _expired,
     Approval.Cancelled: _cancelled,
+    Approval.Revoked: _revoked,
+    Approval.Redeemed: _redeemed,
+    Approval.RedemptionRefused: _not_redeemed,
+    Approval.OutcomeReported: _outcome,
 }

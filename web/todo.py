@@ -30,6 +30,7 @@ async def todo(request: web.Request) -> web.StreamResponse:
         "logout": logout_token(request),
         "items": [shown(request, it, member, LIST, now) for it in waiting[:PAGE_SIZE]],
         "total": len(waiting),
+        "frozen": (await request.app[keys.READING].freeze()).in_force,
         "now": request.app[keys.CLOCKFACE].show(now, now),
         "zone": request.app[keys.SETTINGS].time_zone,
     }

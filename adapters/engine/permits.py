@@ -41,10 +41,11 @@ def sign(claims: Mapping[str, Any], name: str, key: Ed25519PrivateKey) -> str:
     return jwt.encode(dict(claims), key, algorithm=ALGORITHM, headers={"kid": name, "typ": "JWT"})
 
 
-def verified(text: str, keys: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def verified(text: str, keys: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, Any]]:
     """
-    The claims of a permit that one of these keys signed. Whether it still counts, and for whom,
-    is not looked at here.
+    The name of the key and the claims of a permit that one of these keys signed.
+
+    Whether it still counts, and for whom, is not looked at here.
 
     Args:
         keys: JWKs by name.
@@ -58,7 +59,7 @@ def verified(text: str, keys: Mapping[str, Mapping[str, str]]) -> dict[str, Any]
     try:
         name = str(jwt.get_unverified_header(text).get("kid"))
         key = jwt.PyJWK(dict(keys[name]), algorithm=ALGORITHM)
-        return jwt.decode(text, key, algorithms=[ALGORITHM], options=unlimited)
+        return name, jwt.decode(text, key, algorithms=[ALGORITHM], options=unlimited)
     except (jwt.InvalidTokenError, jwt.PyJWKError, KeyError, TypeError, ValueError):
         raise BadPermit from None
 

@@ -1,7 +1,7 @@
 """The event store as the rest of the house sees it: load streams, save what was triggered."""
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,10 +55,14 @@ class EventStore:
 
     def load_all(self, kind: type[T], streams: Sequence[str]) -> dict[str, T]:
         """Those that exist, in one query."""
+        return self.load_each(lambda stream: kind, streams)
+
+    def load_each(self, kind_of: Callable[[str], type[T]], streams: Sequence[str]) -> dict[str, T]:
+        """Those that exist, of whichever kind their stream is, in one query."""
         events: dict[str, list[Notification]] = {}
         for stored in self.recorder.select_streams(streams):
             events.setdefault(str(stored.originator_id), []).append(stored)
-        return {stream: self._replay(kind, stream, rows) for stream, rows in events.items()}
+        return {s: self._replay(kind_of(s), s, rows) for s, rows in events.items()}
 
     def load_as_of(self, kind: type[T], stream: str, version: int) -> T:
         """The aggregate as it was after that many events."""
@@ -104,20 +108,27 @@ class EventStore:
         return self.recorder.max_notification_id() or 0
 
     def save(
-        self, events: Sequence[Event], delivery_keys: Iterable[DeliveryKey] = ()
+        self,
+        events: Sequence[Event],
+        delivery_keys: Iterable[DeliveryKey] = (),
+        unmoved: Mapping[str, int] | None = None,
     ) -> dict[str, int]:
         """
         Store events in one transaction, on disk when this returns.
+
+        Args:
+            unmoved: Streams and the versions at which they must still be.
 
         Returns:
             The positions of first events of streams, by stream.
 
         Raises:
             IntegrityError: Another process was first with one of these versions or delivery
-                keys; nothing was stored.
+                keys, or one of those streams has moved; nothing was stored.
         """
         stored = [self.mapper.to_stored_event(event) for event in events]
-        positions = self.recorder.insert_events(stored, delivery_keys=list(delivery_keys)) or []
+        also: dict[str, Any] = {"delivery_keys": list(delivery_keys), "unmoved": unmoved or {}}
+        positions = self.recorder.insert_events(stored, **also) or []
         self.saved_to = positions[-1] if positions else self.saved_to
         return {
             str(event.originator_id): position

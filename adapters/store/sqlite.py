@@ -12,12 +12,12 @@ What the library's own (eventsourcing 9.5.6) does not do, and this does:
 `Factory` is what `PERSISTENCE_MODULE` of the library names.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteFactory
 
 from adapters.store.connections import DurableDatastore
@@ -53,7 +53,12 @@ class EventRecorder(SQLiteApplicationRecorder):
     def insert_events(
         self, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
-        """Store events, and `delivery_keys` with them, then wake every follower of this file."""
+        """
+        Store events, and `delivery_keys` with them, then wake every follower of this file.
+
+        Raises:
+            IntegrityError: Also if a stream of `unmoved` is not at the version given there.
+        """
         positions = super().insert_events(stored_events, **kwargs)
         self.datastore.listeners.wake()
         return positions
@@ -64,8 +69,11 @@ class EventRecorder(SQLiteApplicationRecorder):
         stored_events: Sequence[StoredEvent],
         *,
         delivery_keys: Iterable[DeliveryKey] = (),
+        unmoved: Mapping[str, int] | None = None,
         **_: Any,
     ) -> Sequence[int] | None:
+        if unmoved:
+            self._check_unmoved(c, unmoved)
         c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
         last = c.fetchone()
         first = (last[0] if last else 0) + 1
@@ -84,6 +92,16 @@ class EventRecorder(SQLiteApplicationRecorder):
             [(member, key, _milliseconds(at)) for member, key, at in delivery_keys],
         )
         return positions
+
+    def _check_unmoved(self, c: SQLiteCursor, versions: Mapping[str, int]) -> None:
+        """Inside the transaction that stores: nobody else writes any more until it ends."""
+        for stream, version in versions.items():
+            c.execute(
+                "SELECT 1 FROM stored_events WHERE originator_id = ? AND originator_version = ?",
+                (stream, version + 1),
+            )
+            if c.fetchone() is not None:
+                raise IntegrityError(f"{stream} has moved on from version {version}")
 
     def select_notifications(
         self,

@@ -10,12 +10,15 @@ from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
 from domain.commands import (
     Command,
+    Decide,
     Greet,
     RecordLeaving,
+    Redeem,
     Reply,
     RequestApproval,
     RequestNextRun,
 )
+from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import (
     APPROVAL_STREAM,
     approval_stream,
@@ -24,12 +27,16 @@ from domain.identity import (
     same_person,
 )
 from domain.inbox import Inbox
+from domain.installation import STREAM as INSTALLATION_STREAM
+from domain.installation import Installation, SecretKind
+from domain.permit import PermitRules, PermitTerms
 from domain.session import Session, session_stream
 from domain.unit import Directory
 
 T = TypeVar("T", bound=Aggregate)
 
 ASKING = (RequestApproval, RequestNextRun)
+MAY_APPROVE = (Reply, Decide, Redeem)
 FROM_CALLBACKS = (Reply, Greet, RecordLeaving)
 
 
@@ -49,8 +56,11 @@ class UnitOfWork:
         store: EventStore,
         super_approvers: list[str],
         directory: Callable[[], Directory] | None = None,
+        permit_rules: Callable[[], PermitRules] = PermitRules,
     ) -> None:
         self.super_approvers = super_approvers
+        self._permit_rules = permit_rules
+        self._unmoved: dict[str, int] = {}
         self._store = store
         self._directory = directory
         self._aggregates: dict[str, Aggregate | None] = {}
@@ -67,7 +77,9 @@ class UnitOfWork:
         self._runs = self._store.runs_of(list(nodes)) if nodes else {}
         streams = [s for c in commands for s in _named_streams(c)]
         streams += [stream for runs in self._runs.values() for stream in runs]
-        found = self._store.load_all(Approval, list(dict.fromkeys(streams)))
+        if any(isinstance(c, MAY_APPROVE) for c in commands):
+            streams += [FREEZE_STREAM, INSTALLATION_STREAM]
+        found = self._store.load_each(_kind_of, list(dict.fromkeys(streams)))
         self._aggregates = {stream: found.get(stream) for stream in streams}
         keys = [_delivery(c.by, c.delivery_key) for c in commands if isinstance(c, FROM_CALLBACKS)]
         known = self._store.recorder.select_delivery_keys(list(dict.fromkeys(keys)))
@@ -98,6 +110,17 @@ class UnitOfWork:
 
     def session(self, session: str) -> Session | None:
         return self._get(Session, session_stream(session))
+
+    def freeze(self) -> Freeze:
+        freeze = self._get(Freeze, FREEZE_STREAM) or Freeze()
+        self._unmoved.setdefault(FREEZE_STREAM, freeze.version)
+        return freeze
+
+    def permit_terms(self) -> PermitTerms | None:
+        installation = self._get(Installation, INSTALLATION_STREAM)
+        keys = installation.trusted(SecretKind.PERMIT_KEY) if installation else []
+        rules = self._permit_rules()
+        return PermitTerms(keys[-1].key_id, rules.issuer, rules.ttl) if keys else None
 
     def add(self, aggregate: Aggregate) -> None:
         self._aggregates[aggregate.id] = self._touched[aggregate.id] = aggregate
@@ -136,6 +159,11 @@ class UnitOfWork:
         keys = [(member, key, at) for (member, key), at in self._delivery_keys.items()]
         return self._events, keys
 
+    @property
+    def unmoved(self) -> dict[str, int]:
+        """Streams and versions: if one has moved on, what was decided here may be wrong."""
+        return self._unmoved
+
     def number(self, positions: dict[str, int]) -> None:
         """Tell new aggregates the positions at which they began."""
         for stream, position in positions.items():
@@ -166,6 +194,12 @@ def _named_streams(command: Command) -> list[str]:
         return [approval_stream(name)]
     stream = getattr(command, "stream", "")
     return [stream] if stream.startswith(APPROVAL_STREAM) else []
+
+
+def _kind_of(stream: str) -> type[Aggregate]:
+    """Of those that are loaded beforehand."""
+    named: dict[str, type[Aggregate]] = {FREEZE_STREAM: Freeze, INSTALLATION_STREAM: Installation}
+    return named.get(stream, Approval)
 
 
 def _delivery(userid: str, delivery_key: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from adapters.store.unit import NeedsDirectory, UnitOfWork
 from domain.commands import Command
 from domain.errors import Refusal
 from domain.handling import HANDLERS
+from domain.permit import PermitRules
 from domain.unit import Directory
 
 MAX_BATCH = 200
@@ -76,6 +77,7 @@ class Writer:
         directory_at: Read models that have seen everything up to a position; may block briefly,
             raises TimeoutError when they do not get there.
         super_approvers: By the settings in force at this moment.
+        permit_rules: The same.
     """
 
     store: EventStore
@@ -83,6 +85,7 @@ class Writer:
     super_approvers: Callable[[], list[str]]
     max_queue: int = 2000
     figures: WriterFigures = field(default_factory=WriterFigures)
+    permit_rules: Callable[[], PermitRules] = PermitRules
 
     def __post_init__(self) -> None:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -206,7 +209,10 @@ class Writer:
     def _run_and_save(self, jobs: list[_Job], later: list[_Job], directory: bool) -> bool:
         """False when a command crashed and nothing was saved: again, without that one."""
         unit = UnitOfWork(
-            self.store, self.super_approvers(), self._directory if directory else None
+            self.store,
+            self.super_approvers(),
+            self._directory if directory else None,
+            self.permit_rules,
         )
         unit.prefetch([job.command for job in jobs])
         deferred: list[_Job] = []
@@ -243,7 +249,7 @@ class Writer:
     def _save(self, unit: UnitOfWork, commands: int) -> None:
         events, delivery_keys = unit.collect()
         if events or delivery_keys:
-            unit.number(self.store.save(events, delivery_keys))
+            unit.number(self.store.save(events, delivery_keys, unit.unmoved))
             self.failed_at = None
             self.last_position = self.store.saved_to or self.last_position
             self.figures.commits += 1

@@ -43,6 +43,7 @@ def answer_on_approval(
     approval: Approval,
     waiting: Sequence[str],
     clockface: Clockface,
+    frozen: str | None = None,
 ) -> str:
     """
     What a member hears who named an approval.
@@ -51,6 +52,7 @@ def answer_on_approval(
         replied: Their reply as it was recorded.
         approval: As it is now.
         waiting: What waits for this member now.
+        frozen: Why approving is, or was, frozen.
     """
     name = approval.reply_id
 
@@ -66,6 +68,9 @@ def answer_on_approval(
     if replied.refusal == "already-decided" and approval.ending is not None:
         told = how_it_ended(name, approval.ending, show)
         return f"{FAILURE}{told}，本次回复未生效{_later_run(approval, waiting)}"
+    if replied.refusal == "frozen":
+        because = f"（{short(frozen, MAX_REASON)}）" if frozen else ""
+        return f"{FAILURE}审批已冻结{because}，{name} 未作决定，解冻后请重新审批"
     if replied.refusal in REFUSALS:
         return FAILURE + REFUSALS[replied.refusal].format(name=name)
     doubt, to_type = DOUBTS.get(replied.refusal, DOUBTS["unreadable"])

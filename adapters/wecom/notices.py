@@ -6,13 +6,20 @@ from datetime import datetime
 
 from adapters.wecom.messages import ENDED, HOW, Clockface, how_it_ended
 from domain.approval import Approval
+from domain.decision import Outcome
 from domain.identity import same_person
 
 HEAD = "【故障自愈】"
 NOTHING_TO_DO = "无需再处理"
 MESSAGE_CHARACTERS = 60  # of an approval's message, where the line is about something else
 REMINDED_CHARACTERS = 300
+DETAIL_CHARACTERS = 200
 NAMED = 5
+OUTCOMES = {
+    Outcome.SUCCEEDED.value: "执行成功",
+    Outcome.FAILED.value: "执行失败",
+    Outcome.SKIPPED.value: "未执行",
+}
 
 
 def end_line(approval: Approval, userid: str, clockface: Clockface, now: datetime) -> str:
@@ -23,6 +30,20 @@ def end_line(approval: Approval, userid: str, clockface: Clockface, now: datetim
 def result_line(approval: Approval, clockface: Clockface, now: datetime) -> str:
     """How it ended, for who requested it."""
     return f"{HEAD}您发起的 {_end(approval, '', clockface, now)}"
+
+
+def revoked_line(approval: Approval, userid: str, clockface: Clockface, now: datetime) -> str:
+    """The approval was taken back, for everybody who had to do with it."""
+    told = _end(approval, userid, clockface, now)
+    return f"{HEAD}{told}，执行方不能再领取执行许可，{NOTHING_TO_DO}"
+
+
+def outcome_line(approval: Approval) -> str:
+    """What became of the action, for who answers for it."""
+    assert approval.outcome is not None  # noqa: S101  # the caller tells of it
+    detail = approval.outcome.detail
+    more = f": {_short(detail, DETAIL_CHARACTERS)}" if detail else ""
+    return f"{HEAD}{_named(approval)} {OUTCOMES[approval.outcome.outcome]}{more}"
 
 
 def reminder(approval: Approval, clockface: Clockface, now: datetime) -> str:
@@ -95,7 +116,7 @@ def digest(
     if unreached:
         parts.append(f"其中 {unreached} 项的审批人均无法收到消息，请您审批或联系他们")
     if ended:
-        named = "、".join(f"{a.reply_id} 已{ENDED[a.status]}" for a in ended[:NAMED])
+        named = "、".join(map(_in_short, ended[:NAMED]))
         more = " 等" if len(ended) > NAMED else ""
         also = "另有 " if parts else ""
         parts.append(f"{also}{len(ended)} 项已结束，{NOTHING_TO_DO}: {named}{more}")
@@ -123,6 +144,11 @@ def _end(approval: Approval, userid: str, clockface: Clockface, now: datetime) -
         # Also told to who pressed the button: if it was not them, they hear it here.
         return f"{name} 您已于 {show(ending.at)} 通过{HOW[ending.via]}{ENDED[ending.status]}"
     return how_it_ended(name, ending, show)
+
+
+def _in_short(ended: Approval) -> str:
+    outcome = f"并{OUTCOMES[ended.outcome.outcome]}" if ended.outcome is not None else ""
+    return f"{ended.reply_id} 已{ENDED[ended.status]}{outcome}"
 
 
 def _named(approval: Approval) -> str:

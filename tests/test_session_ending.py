@@ -14,7 +14,7 @@ from tests.process import SCRIPT
 from tests.service import Clock, Service
 from tests.visitor import APPROVE, Visitor
 from web import keys, parts
-from web.revoking import end_sessions
+from web.session_ending import end_sessions
 
 
 @pytest.fixture
