@@ -1,5 +1,8 @@
 """The ordered feed of decisions that engines follow. What a position says never changes."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import msgspec
 
 from domain.approval import Approval
@@ -9,6 +12,16 @@ from projections.document import document, timestamp
 from projections.projection import DECISIONS, Fact, Projection
 
 SOURCE = "/fta-approval"
+# What one read takes at most, for whatever limit: a decision has up to 300,000.
+MOST_CHARACTERS = 8 * 1024 * 1024
+
+
+class Batch(NamedTuple):
+    """Some decisions, oldest first."""
+
+    rows: Sequence[Row]
+    is_all: bool
+    """Nothing of what was asked for was left out."""
 
 
 class DecisionFeed(Projection):
@@ -76,12 +89,41 @@ def cloud_event(position: int, kind: str, approval: Approval) -> dict[str, objec
 
 
 def decisions_after(
-    database: Database, position: int, limit: int, engine: str | None = None
-) -> list[Row]:
-    """The next decisions after a position, oldest first; of one engine, or of all."""
-    statement = "SELECT * FROM decision_feed WHERE position > ?"
-    values: list[object] = [position]
-    if engine is not None:
-        statement += " AND engine = ?"
-        values.append(engine)
-    return database.query(f"{statement} ORDER BY position LIMIT ?", [*values, limit])
+    database: Database,
+    position: int,
+    limit: int,
+    engine: str | None = None,
+    most_characters: int = MOST_CHARACTERS,
+) -> Batch:
+    """The next decisions after a position; of one engine, or of all."""
+    return _batch(database, position, limit, engine, most_characters, order="ASC")
+
+
+def newest_decisions(
+    database: Database, position: int, limit: int, most_characters: int = MOST_CHARACTERS
+) -> Batch:
+    """Of the decisions after a position, of whichever engine, the newest."""
+    return _batch(database, position, limit, None, most_characters, order="DESC")
+
+
+def _batch(
+    database: Database,
+    position: int,
+    limit: int,
+    engine: str | None,
+    most_characters: int,
+    order: str,
+) -> Batch:
+    """From that end; at least one if there is any, the last one may go beyond the characters."""
+    of_engine, values = ("", []) if engine is None else (" AND engine = ?", [engine])
+    rows = database.query(
+        f"""SELECT position, engine, type, cloud_event, permit_key, permit_claims, found FROM (
+            SELECT some.*, COUNT(*) OVER () AS found,
+                SUM(LENGTH(cloud_event)) OVER (ORDER BY position {order}) AS total
+            FROM (SELECT * FROM decision_feed WHERE position > ?{of_engine}
+                ORDER BY position {order} LIMIT ?) AS some
+        ) AS counted WHERE total - LENGTH(cloud_event) < ? ORDER BY position""",  # noqa: S608
+        [position, *values, limit, most_characters],
+    )
+    found = rows[0]["found"] if rows else 0
+    return Batch(rows, is_all=found < limit and len(rows) == found)

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.service import OTHER_TOKEN, READER_TOKEN, TOKEN, WITHIN_S, Service
-from web import api, keys
+from web import keys
+from web.event_stream import HEARTBEAT_S
 
 
 @dataclass
@@ -322,11 +323,9 @@ async def test_a_reader_who_comes_back_has_seen_everything_once(service: Service
     assert seen == wanted
 
 
-async def test_a_silent_stream_says_that_it_lives(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert api.HEARTBEAT_S <= 15
-    monkeypatch.setattr(api, "HEARTBEAT_S", 0.02)
+async def test_a_silent_stream_says_that_it_lives(service: Service) -> None:
+    assert HEARTBEAT_S <= 15
+    service.app[keys.READERS].heartbeat_s = 0.02
     async with stream(service) as reader:
         for _ in range(3):
             event = await reader.next()
@@ -370,15 +369,14 @@ async def test_many_decisions_reach_a_reader_in_order(service: Service) -> None:
     assert [json.loads(e.data or "") for e in events] == await service.decisions()
 
 
-async def test_a_reader_that_goes_away_is_forgotten(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "HEARTBEAT_S", 0.02)
+async def test_a_reader_that_goes_away_is_forgotten(service: Service) -> None:
+    readers = service.app[keys.READERS]
+    readers.heartbeat_s = 0.02
     async with stream(service) as reader:
         await reader.next()
-        assert len(service.app[api.STREAMS]) == 1
+        assert readers.open == 1
     async with asyncio.timeout(WITHIN_S):
-        while service.app[api.STREAMS]:
+        while readers.open:
             await asyncio.sleep(0.01)
     assert len(await decide(service, "12345_2")) == 1
 

@@ -26,7 +26,7 @@ from tests.nginx import CONF, Nginx, Site, free_ports, make_certificate, nginx_h
 from tests.service import TOKEN, WITHIN_S, Clock, Service
 from tests.test_callback import crypto_of, locked, sealed, text
 from tests.visitor import APPROVE, IN_WECOM, OUTSIDE, REJECT, Visitor
-from web.api import HEARTBEAT_S
+from web.event_stream import HEARTBEAT_S
 from web.static_files import FOLDER
 
 PREFIX = "/o/bk_fta_solutions"

@@ -298,7 +298,7 @@ def test_decisions_are_read_in_order_and_by_engine(house: House) -> None:
     house.catch_up()
 
     def positions(after: int, limit: int, engine: str | None = None) -> list[int]:
-        found = decisions_after(house.read_models, after, limit, engine)
+        found = decisions_after(house.read_models, after, limit, engine).rows
         return [row["position"] for row in found]
 
     assert positions(0, 100) == [3, 6, 9, 12, 15, 18]

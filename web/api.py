@@ -1,13 +1,11 @@
-"""The engine API: ask, look, list, cancel, follow decisions (contract 4.1-4.3)."""
+"""The engine API: ask, look, list, cancel (contract 4.1, 4.2)."""
 
-import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse, sse_response
 
 from domain.aggregate import Event
 from domain.approval import Approval
@@ -19,11 +17,10 @@ from web import keys
 from web.ask import MAX_INTEGER, ApprovalRequest, CancelRequest, printable, read_body
 from web.errors import Problem, invalid
 from web.json_answers import json_answer
+from web.parameters import read_number
 
 routes = web.RouteTableDef()
 
-HEARTBEAT_S = 10.0
-SSE_BATCH = 500
 # Of an event: what stands beside its `data`, and what is WeCom's and ours alone.
 NOT_DATA = (
     *("originator_id", "originator_version", "timestamp", "by", "channel"),
@@ -32,10 +29,6 @@ NOT_DATA = (
 # Of this API, for everybody (contract 3).
 WITHOUT_TOKEN = ("/permits/keys",)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-# Any length that fits into a request line: a position beyond the last one is refused as that.
-POSITION = re.compile(r"[0-9]{1,4000}", re.ASCII)
-
-STREAMS: web.AppKey[set[EventSourceResponse]] = web.AppKey("streams")
 
 
 @web.middleware
@@ -122,73 +115,6 @@ async def cancel(request: web.Request) -> web.Response:
     return json_answer(document(await request.app[keys.WRITER].execute(command)))
 
 
-@routes.get("/decisions")
-async def decisions(request: web.Request) -> web.Response:
-    """The next decisions after a position, waited for if the caller wants."""
-    after = _read_position("after", request.query.get("after", "0"))
-    limit = _read_number(request, "limit", 100, minimum=1, maximum=1000)
-    wait_s = _read_number(request, "wait", 0, maximum=60)
-    feed = request.app[keys.FEED]
-    scope = request.app[keys.ENGINES].scope(request[keys.ENGINE])
-    await feed.check(after)
-    await request.app[keys.READING].caught_up()
-    found = await feed.after(after, limit, scope)
-    if not found and wait_s:
-        try:
-            found = await asyncio.wait_for(feed.next_after(after, limit, scope), wait_s)
-        except TimeoutError:
-            found = []
-    return json_answer(
-        {
-            "decisions": [decision.as_json() for decision in found],
-            "next": found[-1].position if found else after,
-            "feed_id": feed.feed_id,
-        }
-    )
-
-
-@routes.get("/decisions/stream")
-async def stream(request: web.Request) -> web.StreamResponse:
-    """Decisions as Server-Sent Events, resumed after `Last-Event-ID` or `after`."""
-    after = _read_start(request)
-    feed = request.app[keys.FEED]
-    scope = request.app[keys.ENGINES].scope(request[keys.ENGINE])
-    await feed.check(after)
-    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-    async with sse_response(request, headers=headers, ping_interval=HEARTBEAT_S) as response:
-        request.app[STREAMS].add(response)
-        sending = asyncio.create_task(_send_decisions(request, response, after, scope))
-        # The heartbeat ends first when the reader has gone while there was nothing to say.
-        beating = asyncio.create_task(response.wait())
-        try:
-            await asyncio.wait([sending, beating], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sending.cancel()
-            beating.cancel()
-            await asyncio.gather(sending, beating, return_exceptions=True)
-            request.app[STREAMS].discard(response)
-    return response
-
-
-async def _send_decisions(
-    request: web.Request, response: EventSourceResponse, after: int, scope: str | None
-) -> None:
-    feed = request.app[keys.FEED]
-    while found := await feed.next_after(after, SSE_BATCH, scope):
-        for decision in found:
-            await response.send(
-                decision.cloud_event, id=str(decision.position), event=decision.type
-            )
-            after = decision.position
-
-
-async def end_streams(app: web.Application) -> None:
-    """At shutdown readers are let go; they resume elsewhere or later."""
-    open_streams: set[EventSourceResponse] = app[STREAMS]
-    for response in tuple(open_streams):
-        response.stop_streaming()
-
-
 def event_document(position: int, event: Event) -> dict[str, Any]:
     """One stored event as engines see it; `action` as the object that was sent."""
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
@@ -241,30 +167,6 @@ def _read_filters(request: web.Request) -> tuple[dict[str, object], int, int]:
     if filters.get("status", "pending") not in list(Status):
         raise invalid("status", f"must be one of {', '.join(Status)}")
     if "run" in request.query:
-        filters["run"] = _read_number(request, "run", 1, minimum=1, maximum=MAX_INTEGER)
-    after = _read_number(request, "after", 0, maximum=10**18)
-    return filters, after, _read_number(request, "limit", 100, minimum=1, maximum=1000)
-
-
-def _read_start(request: web.Request) -> int:
-    last_seen = request.headers.get("Last-Event-ID")
-    if last_seen is None:
-        return _read_position("after", request.query.get("after", "0"))
-    return _read_position("Last-Event-ID", last_seen)
-
-
-def _read_position(name: str, text: str) -> int:
-    if not POSITION.fullmatch(text):
-        raise invalid(name, "must be a position, an integer from 0 on")
-    return int(text)
-
-
-def _read_number(
-    request: web.Request, name: str, default: int, *, minimum: int = 0, maximum: int
-) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not POSITION.fullmatch(text) or not minimum <= int(text) <= maximum:
-        raise invalid(name, f"must be an integer from {minimum} to {maximum}")
-    return int(text)
+        filters["run"] = read_number(request, "run", 1, minimum=1, maximum=MAX_INTEGER)
+    after = read_number(request, "after", 0, maximum=10**18)
+    return filters, after, read_number(request, "limit", 100, minimum=1, maximum=1000)

@@ -19,6 +19,7 @@ from web import (
     callback,
     decision,
     detail,
+    feed_api,
     health,
     keys,
     login,
@@ -32,6 +33,7 @@ from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
 from web.errors import Handler, api_errors, page_errors
+from web.event_stream import Readers
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
@@ -91,6 +93,7 @@ def create_app(
         (settings.wecom_oauth_url, settings.wecom_login_url),
     )
     app.cleanup_ctx.append(parts.run)
+    app.cleanup_ctx.append(_follow_the_feed)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
@@ -110,9 +113,9 @@ def _put_in(
     app[keys.WRITER] = parts.writer
     app[keys.RUNNER] = parts.runner
     app[keys.READING] = parts.reading
-    app[keys.FEED] = Feed(parts.reading, parts.feed_id)
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
+    app[keys.FEED] = Feed(parts.reading, parts.feed_id, app[keys.PERMITS].of)
     app[keys.ENGINES] = Engines(settings.engines, settings.api_readers)
     app[keys.CALLBACK_CRYPTO] = CallbackCrypto(
         settings.wecom_token.get_secret_value(),
@@ -123,7 +126,7 @@ def _put_in(
     app[keys.REPLY_QUOTA] = ReplyQuota()
     app[keys.PACE] = Pace(clock)
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
-    app[api.STREAMS] = set()
+    app[keys.READERS] = Readers()
     app[keys.OUTSIDE] = keys.Outside()
 
 
@@ -140,6 +143,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (revocation.routes, prefix),
         (api.routes, f"{prefix}/api/v1"),
         (permits.routes, f"{prefix}/api/v1"),
+        (feed_api.routes, f"{prefix}/api/v1"),
     ):
         for route in _definitions(parts):
             _add(app, route.method, below + route.path, route.handler)
@@ -175,6 +179,13 @@ async def _edges(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.path.startswith(f"{prefix}/wechat/entry"):
         return await handler(request)
     return await page_errors(request, handler)
+
+
+async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
+    tail = asyncio.create_task(app[keys.FEED].run())
+    yield
+    tail.cancel()
+    await asyncio.gather(tail, return_exceptions=True)
 
 
 async def _talk_to_wecom(
@@ -237,4 +248,4 @@ def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:
 
 async def _let_readers_go(app: web.Application) -> None:
     app[keys.FEED].close()
-    await api.end_streams(app)
+    await app[keys.READERS].leave()

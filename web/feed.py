@@ -1,40 +1,102 @@
-"""The decision feed over HTTP: polling, long polling, and Server-Sent Events."""
+"""The decision feed of this process: read once for all who follow it."""
 
-import json
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from web.reading import Reading
+import structlog
+from eventsourcing.persistence import PersistenceError
+
+from web.feed_memory import (
+    MOST_CHARACTERS,
+    MOST_DECISIONS,
+    Decision,
+    FeedMemory,
+    PermitOf,
+    Portion,
+    Reader,
+    no_permit,
+)
+from web.reading import CAUGHT_UP_WITHIN_S, Behind, Progress, Reading
+
+# How many of those who are behind read at the same time: other questions need threads too.
+BEHIND_AT_ONCE = 2
+TRY_AGAIN_AFTER_S = 1.0
+
+log = structlog.get_logger()
 
 
 class PositionUnknown(Exception):
     """The reader is ahead of the store: it was restored, or is another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One decision, ready to be sent."""
-
-    position: int
-    type: str
-    cloud_event: str
-
-    def as_json(self) -> Any:
-        return json.loads(self.cloud_event)
-
-
 class Feed:
     """
     Decisions in order of position; a reader that has seen P has seen every decision up to P.
 
+    One tail follows the read models while somebody follows it, and keeps what is new in memory.
+    Readers take it from there; those who are further behind read for themselves until they are
+    not. Nobody waits for another reader, and the tail waits for none.
+
     Args:
         feed_id: Names the store; another one after a restore.
+        permit_of: Called in the event loop, once for each time that an approved decision is read.
     """
 
-    def __init__(self, reading: Reading, feed_id: str) -> None:
+    def __init__(self, reading: Reading, feed_id: str, permit_of: PermitOf = no_permit) -> None:
         self._reading = reading
-        self._closing = False
         self.feed_id = feed_id
+        self.permit_of = permit_of
+        self.closing = False
+        self.reads_for_all = 0
+        self.reads_for_one = 0
+        self.memory = FeedMemory()
+        self._taken_in = Progress(0)
+        self._news = Progress(0)
+        self._behind = asyncio.Semaphore(BEHIND_AT_ONCE)
+        self._followers = 0
+        self._is_followed = asyncio.Event()
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Around everything that waits for decisions: without it nothing is read."""
+        self._followers += 1
+        self._is_followed.set()
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._is_followed.clear()
+
+    async def run(self) -> None:
+        """The tail, for ever."""
+        progress = self._reading.progress
+        while True:
+            await self._is_followed.wait()
+            if progress.position <= self.memory.reached:
+                await progress.next()
+                continue
+            try:
+                await self._read_on(progress.position)
+            except PersistenceError as error:
+                log.error("the decision feed cannot be read", why=str(error))
+                await asyncio.sleep(TRY_AGAIN_AFTER_S)
+            except Exception:
+                log.exception("the decision feed failed")
+                await asyncio.sleep(TRY_AGAIN_AFTER_S)
+
+    async def _read_on(self, reached: int) -> None:
+        """Whatever was committed when the read models were there is seen by a later read."""
+        self.reads_for_all += 1
+        rows, is_all = await self._reading.newest_decisions(
+            self.memory.reached, MOST_DECISIONS, MOST_CHARACTERS
+        )
+        found = [Decision(row, self.permit_of) for row in rows]
+        self.memory.take(found, reached, is_all=is_all)
+        self._taken_in.move(self.memory.reached)
+        if found:
+            self._news.move(self.memory.last)
 
     async def check(self, after: int) -> None:
         """
@@ -43,26 +105,58 @@ class Feed:
         Raises:
             PositionUnknown: No event has that position yet, so nobody can have seen it here.
         """
+        if after <= self._reading.progress.position:
+            return
         if after > await self._reading.last_position():
             raise PositionUnknown
 
-    async def after(self, position: int, limit: int, engine: str | None) -> list[Decision]:
-        """The next decisions, oldest first; none if there are none yet."""
-        rows = await self._reading.decisions_after(position, limit, engine)
-        return [Decision(row["position"], row["type"], row["cloud_event"]) for row in rows]
+    async def caught_up(self) -> None:
+        """
+        Wait until it has everything that this process has answered.
 
-    async def next_after(self, position: int, limit: int, engine: str | None) -> list[Decision]:
+        Raises:
+            Behind: It has not after a few seconds.
+        """
+        await self._reading.caught_up()
+        try:
+            await self._taken_in.reach(self._reading.progress.position, CAUGHT_UP_WITHIN_S)
+        except TimeoutError:
+            raise Behind from None
+
+    async def after(
+        self, position: int, reader: Reader, limit: int, most_characters: int
+    ) -> Portion:
+        """The next decisions, oldest first; none if there are none yet."""
+        if self.memory.holds_all_after(position):
+            return self.memory.after(position, reader, limit, most_characters)
+        # Taken before the read, which sees at least as much.
+        known = max(self._reading.progress.position, self.memory.reached, position)
+        async with self._behind:
+            self.reads_for_one += 1
+            rows, is_all = await self._reading.decisions_after(
+                position, limit, reader.scope, most_characters
+            )
+        found = [Decision(row, self.permit_of) for row in rows]
+        last = found[-1].position if found else position
+        return Portion(found, max(known, last) if is_all else last)
+
+    async def news_after(self, position: int) -> None:
+        """Wait until there is a decision after that position, for anybody, or the service ends."""
+        while not self.closing and self._news.position <= position:
+            await self._news.next()
+
+    async def next_after(
+        self, position: int, reader: Reader, limit: int, most_characters: int
+    ) -> Portion:
         """The next decisions, waited for; none only when the service ends."""
-        while not self._closing:
-            seen = self._reading.progress.position
-            found = await self.after(position, limit, engine)
-            if found:
-                return found
-            if self._reading.progress.position == seen:
-                await self._reading.progress.next()
-        return []
+        while True:
+            portion = await self.after(position, reader, limit, most_characters)
+            if portion.decisions or self.closing:
+                return portion
+            position = portion.seen
+            await self.news_after(position)
 
     def close(self) -> None:
         """Let everybody go who waits for a decision: the service ends."""
-        self._closing = True
-        self._reading.progress.move(self._reading.progress.position)
+        self.closing = True
+        self._news.move(self._news.position)

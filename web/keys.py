@@ -13,6 +13,7 @@ from adapters.wecom.messages import Clockface
 from projections.runner import ProjectionRunner
 from web.addresses import Addresses
 from web.engines import Engines
+from web.event_stream import Readers
 from web.feed import Feed
 from web.forms import FormTokens
 from web.issuing import Permits
@@ -42,6 +43,7 @@ WRITER = web.AppKey("writer", Writer)
 READING = web.AppKey("reading", Reading)
 ADDRESSES = web.AppKey("addresses", Addresses)
 FEED = web.AppKey("feed", Feed)
+READERS = web.AppKey("readers", Readers)
 ENGINES = web.AppKey("engines", Engines)
 KEYRING = web.AppKey("keyring", Keyring)
 PERMITS = web.AppKey("permits", Permits)

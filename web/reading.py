@@ -19,7 +19,7 @@ from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import approval_stream
 from domain.inbox import Inbox
 from domain.session import Session, session_stream
-from projections.decision_feed import decisions_after
+from projections.decision_feed import Batch, decisions_after, newest_decisions
 from projections.directory import Directory
 from projections.outbox import Lane, messages_for, size, waiting_lanes
 
@@ -159,8 +159,17 @@ class Reading:
         found = await self._run(lambda: self._directory.matching(filters, after, limit, engine))
         return await self.approvals([reply_id for _, reply_id in found])
 
-    async def decisions_after(self, position: int, limit: int, engine: str | None) -> list[Any]:
-        return await self._run(lambda: decisions_after(self._read_models, position, limit, engine))
+    async def decisions_after(
+        self, position: int, limit: int, engine: str | None, most_characters: int
+    ) -> Batch:
+        return await self._run(
+            lambda: decisions_after(self._read_models, position, limit, engine, most_characters)
+        )
+
+    async def newest_decisions(self, position: int, limit: int, most_characters: int) -> Batch:
+        return await self._run(
+            lambda: newest_decisions(self._read_models, position, limit, most_characters)
+        )
 
     async def backlog(self) -> Backlog:
         return await self._run(

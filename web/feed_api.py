@@ -1,0 +1,95 @@
+"""The engine API's part for following decisions: polling and Server-Sent Events (contract 4.3)."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from aiohttp import web
+
+from web import keys
+from web.event_stream import EventStream
+from web.feed import Feed
+from web.feed_memory import Portion, Reader
+from web.parameters import read_number, read_position
+
+routes = web.RouteTableDef()
+
+# What one reader gets at a time; a poll says itself how many decisions.
+STREAM_DECISIONS = 100
+STREAM_CHARACTERS = 64 * 1024
+POLL_CHARACTERS = 4 * 1024 * 1024
+
+
+@routes.get("/decisions")
+async def decisions(request: web.Request) -> web.Response:
+    """The next decisions after a position, waited for if the caller wants."""
+    after = read_position("after", request.query.get("after", "0"))
+    limit = read_number(request, "limit", 100, minimum=1, maximum=1000)
+    wait_s = read_number(request, "wait", 0, maximum=60)
+    feed, reader = request.app[keys.FEED], _reader(request)
+    await feed.check(after)
+    with feed.followed():
+        await feed.caught_up()
+        found = await feed.after(after, reader, limit, POLL_CHARACTERS)
+        if not found.decisions and wait_s:
+            waited = feed.next_after(found.seen, reader, limit, POLL_CHARACTERS)
+            with suppress(TimeoutError):
+                found = await asyncio.wait_for(waited, wait_s)
+    return _page(feed, reader, found, after)
+
+
+def _page(feed: Feed, reader: Reader, found: Portion, after: int) -> web.Response:
+    """Decisions are put in as they are, encoded before."""
+    body = {
+        "decisions": [msgspec.Raw(decision.for_(reader).json) for decision in found.decisions],
+        "next": found.decisions[-1].position if found.decisions else after,
+        "feed_id": feed.feed_id,
+    }
+    return web.Response(
+        body=msgspec.json.encode(body), content_type="application/json", charset="utf-8"
+    )
+
+
+@routes.get("/decisions/stream")
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Decisions as Server-Sent Events, resumed after `Last-Event-ID` or `after`."""
+    after = _read_start(request)
+    feed, reader = request.app[keys.FEED], _reader(request)
+    await feed.check(after)
+    with (
+        feed.followed(),
+        request.app[keys.READERS].reading({"Feed-Id": feed.feed_id}) as response,
+    ):
+        await response.open(request)
+        await _tell(feed, reader, after, response)
+        await response.write_eof()
+    return response
+
+
+async def _tell(feed: Feed, reader: Reader, seen: int, response: EventStream) -> None:
+    """Every decision for that reader in order, until the service ends or the reader is gone."""
+    now = asyncio.get_running_loop().time
+    while not feed.closing:
+        found = await feed.after(seen, reader, STREAM_DECISIONS, STREAM_CHARACTERS)
+        if found.decisions:
+            await response.send(b"".join(one.for_(reader).frame for one in found.decisions))
+        elif now() >= response.beat_at:
+            await response.beat()
+        seen = found.seen
+        try:
+            async with asyncio.timeout_at(response.beat_at):
+                await feed.news_after(seen)
+        except TimeoutError:
+            await response.beat()
+
+
+def _reader(request: web.Request) -> Reader:
+    engine = request[keys.ENGINE]
+    return Reader(engine, everything=request.app[keys.ENGINES].scope(engine) is None)
+
+
+def _read_start(request: web.Request) -> int:
+    last_seen = request.headers.get("Last-Event-ID")
+    if last_seen is None:
+        return read_position("after", request.query.get("after", "0"))
+    return read_position("Last-Event-ID", last_seen)
