@@ -16,7 +16,7 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.approval import Approval
-from domain.decision import Channel
+from domain.decision import Channel, Status
 from domain.identity import merged, same_person
 from domain.inbox import Inbox
 from projections.database import Database, Row, Tables
@@ -59,6 +59,7 @@ class Kind(StrEnum):
 
 LANE_OF = {Kind.ANSWER: Lane.ANSWERS, Kind.GREET: Lane.ANSWERS, Kind.CARD: Lane.CARDS}
 MOOT_AFTER_THE_END = (Kind.ASK, Kind.REMIND, Kind.ALARM)
+MOOT_AFTER_REVOCATION = (Kind.END, Kind.RESULT)
 
 
 class Outbox(Projection):
@@ -164,9 +165,9 @@ def _of_the_end(
     """How a member who was asked hears of the end: as they were asked."""
     if approval.notifications.has_card(userid) and not is_card_known:
         yield f"{Kind.CARD}/{same_person(userid)}", userid
-    if approval.notifications.was_asked_by_text(userid) and not approval.was_ended_in_chat_by(
-        userid
-    ):
+    # Of what was revoked everybody hears by a message of its own.
+    hears = approval.notifications.was_asked_by_text(userid) and approval.status != Status.REVOKED
+    if hears and not approval.was_ended_in_chat_by(userid):
         yield _notice(Kind.END, userid), userid
 
 

@@ -94,7 +94,7 @@ class House:
                 answer = refusal
             unit.end()
             events, keys = unit.collect()
-            unit.number(self.store.save(events, keys))
+            unit.number(self.store.save(events, keys, unit.unmoved))
         return answer
 
     def catch_up(self) -> None:

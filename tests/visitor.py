@@ -82,6 +82,12 @@ class Page:
         return [form for form in self._read().forms if form.action.endswith("/decision")]
 
     @property
+    def revocation(self) -> Form | None:
+        """What takes an approval back, where that can still be done."""
+        found = [form for form in self._read().forms if form.action.endswith("/revocation")]
+        return found[0] if found else None
+
+    @property
     def logout(self) -> Form:
         """The way out, at the foot of a page."""
         (form,) = [f for f in self._read().forms if f.action.endswith("/accounts/logout/")]
@@ -163,6 +169,13 @@ class Visitor:
         """A button, as browsers press it: with the Origin of the page."""
         headers = {"Origin": self.origin, **request.pop("headers", {})}
         fields = form.pressed(decision, reason)
+        return await self.send("POST", form.action, data=fields, headers=headers, **request)
+
+    async def revoke(self, form: Form | None, reason: str = "", **request: Any) -> Page:
+        """Press 撤销同意."""
+        assert form is not None, "there is no such button"
+        headers = {"Origin": self.origin, **request.pop("headers", {})}
+        fields = {**form.fields, "reason": reason}
         return await self.send("POST", form.action, data=fields, headers=headers, **request)
 
     async def log_out(self, page: Page, **request: Any) -> Page:

@@ -14,11 +14,11 @@ from adapters.wecom.notices import Waiting
 from adapters.wecom.waiting import MAX_NAMED
 from domain import wording
 from domain.approval import Approval
-from domain.decision import Channel
+from domain.decision import Channel, Status
 from domain.errors import Frozen
 from domain.identity import APPROVAL_STREAM
 from domain.inbox import Inbox
-from projections.outbox import MOOT_AFTER_THE_END, Kind, kind_of
+from projections.outbox import MOOT_AFTER_REVOCATION, MOOT_AFTER_THE_END, Kind, kind_of
 from web.addresses import Addresses
 from web.reading import Reading
 
@@ -129,8 +129,11 @@ class Letters:
     def _is_moot(self, approval: Approval, row: Row) -> bool:
         if row["notice"] in approval.notifications.recorded:
             return True
+        kind = kind_of(row["notice"])
+        if approval.status is Status.REVOKED and kind in MOOT_AFTER_REVOCATION:
+            return True
         over = approval.ending is not None or self._clock() >= approval.expires_at
-        return over and kind_of(row["notice"]) in MOOT_AFTER_THE_END
+        return over and kind in MOOT_AFTER_THE_END
 
     async def _about(self, approval: Approval, row: Row) -> Letter | None:
         if self._is_moot(approval, row):

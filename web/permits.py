@@ -34,7 +34,7 @@ async def redeem(request: web.Request) -> web.Response:
     command = Redeem(
         at=request.app[keys.CLOCK](),
         engine=request[keys.ENGINE],
-        reply_id=claims["sub"],
+        reply_id=str(claims.get("sub")),
         permit=claims,
         attempt=asked.attempt,
         action_digest=None if asked.action is None else digest(canonical(asked.action)),
