@@ -11,7 +11,21 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from domain.commands import EndSession, EndSessionsOf, OpenSession, RecordDelivery
+from domain.approval import Approval
+from domain.commands import (
+    EndSession,
+    EndSessionsOf,
+    FreezeApprovals,
+    OpenSession,
+    RecordDelivery,
+    Redeem,
+    ReportOutcome,
+    Revoke,
+    ThawApprovals,
+)
+from domain.decision import Outcome
+from domain.identity import approval_stream
+from domain.installation import Installation, SecretKind
 from domain.notifications import Way
 from tests.scenario import (
     APPROVE,
@@ -102,12 +116,45 @@ def _all_out(at: datetime, by: str) -> EndSessionsOf:
     return EndSessionsOf(at=at, by=by, why="ended-by-administrator")
 
 
+def redeem(house: House, at: datetime, reply_id: str, attempt: str, is_same: bool) -> Redeem | None:
+    """An engine shows the permit of an approval; None if it has none."""
+    approval = house.store.load(Approval, approval_stream(reply_id))
+    if approval is None or approval.permit is None:
+        return None
+    permit = approval.permit
+    digest = permit.action_digest if is_same else "sha256:another"
+    return Redeem(
+        at=at,
+        engine=permit.engine,
+        reply_id=reply_id,
+        permit=permit.claims(),
+        attempt=attempt,
+        action_digest=digest,
+    )
+
+
+def revokes(at: datetime, by: str, reply_id: str) -> Revoke:
+    return Revoke(at=at, by=by, reply_id=reply_id)
+
+
+def reports(at: datetime, reply_id: str, engine: str, outcome: Outcome) -> ReportOutcome:
+    return ReportOutcome(at=at, engine=engine, reply_id=reply_id, outcome=outcome)
+
+
+def freezes(at: datetime, why: str) -> FreezeApprovals:
+    return FreezeApprovals(at=at, by="shell:root", why=why)
+
+
+def thaws(at: datetime) -> ThawApprovals:
+    return ThawApprovals(at=at, by="shell:root")
+
+
 ASKING = made(
     ask,
     obj_id=st.sampled_from(NODES),
     run=st.sampled_from([1, 1, 2]),
     approvers=st.lists(people, min_size=2, max_size=3),
-    requested_by=st.sampled_from([None, None, "lisi", "wangwu", "zhaoliu"]),
+    requested_by=st.sampled_from([None, None, "lisi", "wangwu", "somebody"]),
     engine=st.sampled_from(["fta", "fta", "自愈"]),
     message=st.sampled_from(["重启", "重启", LONG]),
     expires_in=st.sampled_from([60, 1200, 86400]),
@@ -146,7 +193,19 @@ THE_REST = st.one_of(
     made(log_out, number=st.integers(0, 20)),
     made(_all_out, by=people),
 )
-COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, THE_REST)
+USING = st.one_of(
+    made(redeem, reply_id=reply_ids, attempt=st.sampled_from(["a", "b"]), is_same=st.booleans()),
+    made(revokes, by=people, reply_id=reply_ids),
+    made(
+        reports,
+        reply_id=reply_ids,
+        engine=st.sampled_from(["fta", "fta", "自愈"]),
+        outcome=st.sampled_from(list(Outcome)),
+    ),
+    made(freezes, why=st.sampled_from(["停电", "变更"])),
+    made(thaws),
+)
+COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, USING, THE_REST)
 # Nine hundred: when a quarter of the usual twenty minutes is left.
 SECONDS = st.sampled_from([0, 0, 1, 61, 601, 900])
 
@@ -158,12 +217,19 @@ def histories(asked: int, longest: int) -> st.SearchStrategy[list[tuple[int, Any
     return st.builds(list.__add__, beginning, then)
 
 
+def with_a_permit_key(installation: Installation) -> None:
+    installation.found(feed_id="feed", at=NOON)
+    if not installation.made(SecretKind.PERMIT_KEY):
+        installation.make_secret(SecretKind.PERMIT_KEY, "key-1", "sealed", NOON, public="public")
+
+
 def live(house: House, history: History) -> datetime:
     """Let it happen; the moment at which it was over."""
     at = NOON
+    house.store.change_installation(with_a_permit_key)
     for seconds, (kind, fields) in history:
         at += timedelta(seconds=seconds)
-        if kind in (send, log_out):
+        if kind in (send, log_out, redeem):
             fields = {**fields, "house": house}
         if command := kind(at=at, **fields):
             house.do(command)

@@ -18,7 +18,7 @@ from adapters.store.event_store import EventStore
 from adapters.store.read_models import ReadModelDatabase
 from domain.approval import Approval
 from domain.commands import EndSession, OpenSession, RecordDelivery
-from domain.decision import Channel
+from domain.decision import Channel, Outcome
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream, inbox_stream
 from domain.session import Session
 from projections import runner as runner_module
@@ -27,7 +27,19 @@ from projections.directory import Directory
 from projections.document import document
 from projections.projection import Fact, Projection, milliseconds
 from projections.runner import ALL, Fold, ProjectionRunner
-from tests.histories import NODES, PEOPLE, RANDOM, histories, live
+from tests.histories import (
+    NODES,
+    PEOPLE,
+    RANDOM,
+    freezes,
+    histories,
+    live,
+    redeem,
+    reports,
+    revokes,
+    thaws,
+    with_a_permit_key,
+)
 from tests.scenario import (
     APPROVE,
     DEADLINE,
@@ -333,9 +345,16 @@ def test_what_is_no_login_changes_nothing_among_them(house: House) -> None:
 
 # The audit trail.
 
+SOON = after(minutes=2)
+
 
 def test_every_event_stands_in_the_audit_trail(house: House) -> None:
-    house.store.found(NOON)
+    house.store.change_installation(with_a_permit_key)
+    house.do(ask(obj_id="8_1"), says("zhangsan", APPROVE, "8_1"), revokes(SOON, "lisi", "8_1"))
+    house.do(ask(obj_id="9_1"), says("zhangsan", APPROVE, "9_1"))
+    for attempt in ("a", "b"):
+        house.do(redeem(house, SOON, "9_1", attempt, is_same=True))
+    house.do(reports(SOON, "9_1", "fta", Outcome.FAILED), freezes(SOON, "停电"), thaws(SOON))
     house.do(LOGIN, ask(message=LONG), reached("zhangsan"), reached("lisi", problem="no"), OPENED)
     house.do(STRANGE, BY_CARD, UNREADABLE, ANSWERED, LOGOUT)
     house.do(ask(obj_id=OTHER), comes("lisi"), reminds(after(minutes=15), OTHER))
@@ -348,6 +367,13 @@ def test_every_event_stands_in_the_audit_trail(house: House) -> None:
     told = {row["type"]: (row["who"], row["via"], row["refusal"]) for row in trail}
     assert told == {
         "installation.founded": (None, None, None),
+        "installation.secret-made": (None, None, None),
+        "freeze.began": ("shell:root", None, None),
+        "freeze.ended": ("shell:root", None, None),
+        "approval.revoked": ("lisi", "web", None),
+        "approval.redeemed": ("fta", "api", None),
+        "approval.redemption-refused": ("fta", "api", "already-redeemed"),
+        "approval.outcome-reported": ("fta", "api", None),
         "session.opened": ("zhangsan", None, None),
         "session.ended": (None, None, None),
         "approval.requested": ("fta", "api", None),
