@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from domain.aggregate import Event
 from domain.approval import Approval
-from domain.commands import RecordDelivery
-from domain.decision import Channel
+from domain.commands import RecordDelivery, ReportOutcome
+from domain.decision import Channel, Outcome
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import NOT_TEXT, Inbox
 from domain.notifications import Way
@@ -471,6 +471,29 @@ def test_an_end_is_told_once_whatever_comes_later(house: House) -> None:
     assert [notice for notice in called_for(house) if notice not in before] == ["answer/5"]
 
 
+def reports(by: str, **fields: Any) -> list[Any]:
+    """That member has approved, and the engine says what became of it."""
+    outcome = ReportOutcome(
+        at=after(minutes=2), engine="fta", reply_id=NODE, outcome=Outcome.SUCCEEDED
+    )
+    return [ask(**fields), says(by, APPROVE), outcome]
+
+
+def test_the_outcome_is_told_to_the_approvers_and_to_who_decided_in_their_stead(
+    house: House,
+) -> None:
+    house.super_approvers = ["wangwu", "auditor"]
+    house.do(*reports("WangWu"))
+    told = [notice for notice in called_for(house) if notice.startswith("outcome/")]
+    assert told == ["outcome/lisi", "outcome/wangwu", "outcome/zhangsan"]
+
+
+def test_a_requester_who_is_an_approver_hears_of_the_outcome_once(house: House) -> None:
+    house.do(*reports("zhangsan", requested_by="LiSi"))
+    told = [notice for notice in called_for(house) if notice.startswith("outcome/")]
+    assert told == ["outcome/lisi", "outcome/zhangsan"]
+
+
 def test_a_test_approval_is_told_of_like_any_other(house: House) -> None:
     """It is there to try the way to a member, and the member's way back."""
     house.do(ask(test=True, requested_by="zhaoliu"), *arrived(("zhangsan", Way.TEXT)))
@@ -571,14 +594,20 @@ def told_of_the_end(events: list[Any]) -> set[str]:
     tapped: set[str] = set()
     codes: set[str] = set()
     ended: Any = None
+    is_revoked = False
+    done: set[str] = set()
+    requesters = [requested.requested_by] if requested.tells_requester else []
 
     def tell(member: str) -> None:
+        if is_revoked:  # heard by a message of its own
+            return
         in_chat = getattr(ended, "channel", None) in (Channel.TEXT, Channel.CARD)
         decided = in_chat and same_person(ended.by) == member
         if ways.get(member) in (Way.TEXT, Way.DIGEST, Way.BOTH) and not decided:
             due.add(f"end/{member}")
 
     for event in events:
+        done |= {event.notice} if hasattr(event, "notice") else set()
         member = same_person(getattr(event, "to", None) or getattr(event, "by", None) or "")
         is_card = isinstance(event, Approval.Replied) or event.TOPIC == "approval.notified"
         asks = getattr(event, "notice", f"ask/{member}") == f"ask/{member}"
@@ -600,8 +629,15 @@ def told_of_the_end(events: list[Any]) -> set[str]:
                 tell(asked)
                 if ways.get(asked) in (Way.CARD, Way.BOTH) or asked in tapped | codes:
                     due.add(f"card/{asked}")
-            if requested.tells_requester:
-                due.add(f"result/{same_person(requested.requested_by)}")
+            due |= {f"result/{same_person(userid)}" for userid in requesters}
+        elif isinstance(event, Approval.Revoked):
+            is_revoked = True
+            due -= {n for n in due - done if kind_of(n) in (Kind.END, Kind.RESULT)}
+            due |= {f"revoked/{same_person(u)}" for u in [*requested.asked, *requesters]}
+        elif isinstance(event, Approval.OutcomeReported):
+            people = [*requested.approvers, *(e.by for e in events if type(e) is Approval.Approved)]
+            told = {same_person(u) for u in people} - {same_person(requested.requested_by or "")}
+            due |= {f"outcome/{u}" for u in told | set(map(same_person, requesters))}
     return due
 
 
@@ -630,7 +666,7 @@ def test_when_everything_was_sent_nothing_stays_and_nothing_was_sent_twice(
             told = Counter(recorded(events))
             assert set(told.values()) <= {1}, stream
             if stream.startswith(APPROVAL_STREAM):
-                about_the_end = (Kind.END, Kind.CARD, Kind.RESULT)
+                about_the_end = (Kind.END, Kind.CARD, Kind.RESULT, Kind.REVOKED, Kind.OUTCOME)
                 of_the_end = {notice for notice in told if kind_of(notice) in about_the_end}
                 assert of_the_end == told_of_the_end(events), stream
 
@@ -641,9 +677,21 @@ NEW_KINDS = (
     Approval.Reminded,
     Approval.NobodyReached,
     Approval.BecameUnreachable,
+    Approval.Revoked,
+    Approval.Redeemed,
+    Approval.RedemptionRefused,
+    Approval.OutcomeReported,
     Inbox.Greeted,
 )
-NEW_FIELDS = {"way": "", "response_code": None, "tells_requester": False, "unanswered": False}
+NEW_FIELDS = {
+    "way": "",
+    "response_code": None,
+    "tells_requester": False,
+    "unanswered": False,
+    "permit_key": None,
+    "permit_issuer": None,
+    "permit_expires_at": None,
+}
 
 
 def as_the_first_version_wrote(events: Iterable[Any]) -> Iterator[Event]:

@@ -1,14 +1,26 @@
 """撤销同意 on the page of an approval, and what everybody hears of it."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.service import Service
+from tests.service import Service, Sleep
 from tests.test_permits_over_http import approved, code, redeem, report
 from tests.visitor import APPROVE, Visitor
 
+MOMENT_S = 0.05
 NOT_REDEEMING = "不领取许可的执行方可能已经开始执行"
+
+
+@pytest.fixture
+def sleep() -> Sleep:
+    """What the sender waits for is over in a moment."""
+
+    async def moment(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, MOMENT_S))
+
+    return moment
 
 
 async def opened(service: Service, userid: str = "zhangsan") -> tuple[Visitor, str, Any]:
