@@ -17,9 +17,18 @@ STARTS_WITHIN_S = 30.0
 
 
 class ServiceProcess:
-    """`fta-approval serve` with exactly this environment."""
+    """
+    `fta-approval serve` with exactly this environment.
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    Args:
+        open_files: The soft limit under which it starts, instead of that of the tests.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], folder: Path, open_files: int | None = None
+    ) -> None:
+        limit = f"ulimit -Sn {open_files} && " if open_files else ""
+        self._command = ("/bin/sh", "-c", f'{limit}exec "$0" serve', SCRIPT)
         self._environment = {
             "PATH": os.environ["PATH"],
             "FTA_APPROVAL_LOG_LEVEL": "debug",  # see tests/log_watch.py
@@ -35,8 +44,7 @@ class ServiceProcess:
     async def __aenter__(self) -> Self:
         with (self._folder / "serve.log").open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                SCRIPT,
-                "serve",
+                *self._command,
                 cwd=self._folder,
                 env=self._environment,
                 stdout=asyncio.subprocess.PIPE,

@@ -56,7 +56,7 @@ class EventStream(web.StreamResponse):
         """Say that it stands."""
         self._transport = request.transport
         if self._transport is not None:
-            _bound(self._transport.get_extra_info("socket"))
+            bound(self._transport.get_extra_info("socket"))
         self.force_close()  # nobody asks for anything else on a connection treated like that
         self._writer = await self.prepare(request)
         self.beat_at = self._clock() + self._heartbeat_s
@@ -77,6 +77,11 @@ class EventStream(web.StreamResponse):
             self.cut_off()
             raise ConnectionAbortedError from None
         self.beat_at = self._clock() + self._heartbeat_s
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and the kernel has not taken."""
+        return self._transport.get_write_buffer_size() if self._transport else 0
 
     async def beat(self) -> None:
         """A comment: this is how a reader knows of us, and we of it."""
@@ -105,6 +110,10 @@ class Readers:
     def open(self) -> int:
         return len(self._open)
 
+    def unsent(self) -> list[int]:
+        """Bytes that this process holds for each."""
+        return [stream.unsent for stream in self._open]
+
     @contextmanager
     def reading(self, headers: Mapping[str, str]) -> Iterator[EventStream]:
         """A stream for as long as somebody reads it; whoever goes or is cut off ends it."""
@@ -129,8 +138,8 @@ class Readers:
             stream.cut_off()
 
 
-def _bound(connection: socket.socket | None) -> None:
-    """What the kernel keeps for this reader, and for how long."""
+def bound(connection: socket.socket | None) -> None:
+    """Bound what the kernel keeps for this reader, and for how long."""
     if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_KEEPS_BYTES)

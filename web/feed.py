@@ -142,7 +142,7 @@ class Feed:
 
     async def news_after(self, position: int) -> None:
         """Wait until there is a decision after that position, for anybody, or the service ends."""
-        while not self.closing and self._news.position <= position:
+        while not self.closing and self.memory.last <= position:
             await self._news.next()
 
     async def next_after(
@@ -159,4 +159,4 @@ class Feed:
     def close(self) -> None:
         """Let everybody go who waits for a decision: the service ends."""
         self.closing = True
-        self._news.move(self._news.position)
+        self._news.move(self.memory.last)

@@ -58,6 +58,7 @@ class Figures(Collector):
         yield from self._of_read_models()
         yield from self._of_callbacks()
         yield from self._of_messages()
+        yield from self._of_feed()
         yield from self._of_wecom()
 
     def _of_writer(self) -> Iterator[Metric]:
@@ -97,6 +98,17 @@ class Figures(Collector):
         if self._backlog is not None:
             nobody = self._backlog.nobody_reached
             yield counter("nobody_reached", "Approvals whose approvers none can be told", nobody)
+
+    def _of_feed(self) -> Iterator[Metric]:
+        feed, readers = self._app[keys.FEED], self._app[keys.READERS]
+        yield gauge("feed_readers", "Streams of decisions that are open", readers.open)
+        yield counter("feed_readers_cut_off", "Streams that were not read in time", readers.cut_off)
+        reads = CounterMetricFamily(
+            named("feed_reads"), "Reads of the decision feed in the database", labels=["whom"]
+        )
+        reads.add_metric(["all"], feed.reads_for_all)
+        reads.add_metric(["one"], feed.reads_for_one)
+        yield reads
 
     def _of_wecom(self) -> Iterator[Metric]:
         trouble = wecom_trouble(self._app) is not None

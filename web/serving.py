@@ -14,6 +14,7 @@ from aiohttp import web
 
 from web.app import create_app, utc_now
 from web.errors import Handler
+from web.open_files import raise_limit
 from web.settings import Settings
 
 FINISH_WITHIN_S = 10
@@ -107,6 +108,7 @@ async def serve(
     `clock`, `monotonic` and `sleep` are those of `create_app`.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    raise_limit()
     stop = stop or _stop_on_signals()
     app = create_app(settings, address_of(listening), clock, monotonic, sleep=sleep)
     under_way = UnderWay()
