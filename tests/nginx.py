@@ -96,13 +96,18 @@ class Nginx:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        program = nginx_here()
         confidential.logs += [self.folder / "logs" / name for name in OUR_LOGS]
         for name in ("logs", "tmp", "static"):
             (self.folder / name).mkdir()
         (self.folder / "fta-approval.conf").write_text(self._conf())
         (self.folder / "nginx.conf").write_text(AROUND)
-        with (self.folder / "logs" / "stderr.log").open("wb") as errors:
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """The first time, or again after `end`."""
+        program = nginx_here()
+        with (self.folder / "logs" / "stderr.log").open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *(program, "-p", self.folder, "-c", "nginx.conf", "-e", "logs/main.log"),
                 cwd=self.folder,
@@ -112,7 +117,13 @@ class Nginx:
                 stderr=errors,
             )
         await self._answers()
-        return self
+
+    async def end(self) -> None:
+        """At once: what passes through it is cut."""
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.terminate()
+            await self._process.wait()
 
     def _conf(self) -> str:
         text = CONF.read_text()
@@ -159,10 +170,7 @@ class Nginx:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None:
-            if self._process.returncode is None:
-                self._process.terminate()
-            await self._process.wait()
+        await self.end()
 
 
 def free_ports() -> tuple[int, int]:

@@ -184,10 +184,12 @@ async def start_service(
     wecom: SimulatedWeCom,
     settings: Mapping[str, str],
     sleep: Sleep = asyncio.sleep,
+    at: str = "127.0.0.1:0",
 ) -> Service:
-    """Start it on a free port, and have the simulated WeCom verify its callback."""
+    """Start it, by default on a free port, and have the simulated WeCom verify its callback."""
     corp = wecom.settings
-    listening = bound_socket("127.0.0.1", 0)
+    host, _, port = at.rpartition(":")
+    listening = bound_socket(host, int(port))
     address = address_of(listening)
     url: str = wecom.url  # type: ignore[attr-defined]  # set by the fixture
     environment = {

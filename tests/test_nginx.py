@@ -1,6 +1,7 @@
 """deploy/nginx/fta-approval.conf in a real nginx: what WeCom, members and engines meet there."""
 
 import asyncio
+import json
 import re
 import shutil
 import time
@@ -23,10 +24,11 @@ from tests import nginx as nginx_module
 from tests.browser import QUIET, chromium_here
 from tests.conftest import StartService
 from tests.nginx import CONF, Nginx, Site, free_ports, make_certificate, nginx_here
-from tests.service import TOKEN, WITHIN_S, Clock, Service
+from tests.service import TOKEN, WITHIN_S, Clock, Service, start_service
 from tests.test_callback import crypto_of, locked, sealed, text
+from tests.test_decisions import decide, stream
 from tests.visitor import APPROVE, IN_WECOM, OUTSIDE, REJECT, Visitor
-from web.event_stream import HEARTBEAT_S
+from web import keys
 from web.static_files import FOLDER
 
 PREFIX = "/o/bk_fta_solutions"
@@ -289,23 +291,73 @@ async def test_a_browser_takes_the_style_from_another_host(start_public: StartPu
 
 async def test_the_stream_brings_a_decision_at_once(public: Public) -> None:
     approval = await public.ask()
-    url = f"{public.base}/api/v1/decisions/stream"
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with public.http.get(url, headers=headers) as stream:
-        assert (stream.status, stream.content_type) == (200, "text/event-stream")
-        reading = asyncio.create_task(_event(stream))
-        assert await public.says("zhangsan", "TY 12345_2") == 200
-        # Sooner than the next heartbeat could push it out of a buffer.
-        said = await asyncio.wait_for(reading, HEARTBEAT_S / 2)
-    assert "event: fta.approval.approved" in said
-    assert approval["approval_id"] in said
+    # No heartbeat could push it out of a buffer.
+    public.app[keys.READERS].heartbeat_s = 10 * WITHIN_S
+    async with stream(public) as reader:
+        await public.says("zhangsan", "TY 12345_2")
+        (said,) = await reader.decisions(1)
+    assert said.type == "fta.approval.approved"
+    assert approval["approval_id"] in (said.data or "")
 
 
-async def _event(stream: aiohttp.ClientResponse) -> str:
-    said = ""
-    while "data:" not in said or not said.endswith(("\n\n", "\r\n\r\n")):
-        said += (await stream.content.readline()).decode()
-    return said
+async def test_heartbeats_pass_one_by_one(public: Public) -> None:
+    public.app[keys.READERS].heartbeat_s = 0.05
+    async with stream(public) as reader:
+        assert reader.response.headers["Feed-Id"] == public.app[keys.FEED].feed_id
+        for _ in range(3):
+            event = await reader.next()
+            assert event is not None and event.comment is not None
+
+
+async def test_who_leaves_at_nginx_is_noticed_behind_it(public: Public) -> None:
+    readers = public.app[keys.READERS]
+    readers.heartbeat_s = 0.05
+    async with stream(public) as reader:
+        await reader.next()
+        assert readers.open == 1
+    async with asyncio.timeout(WITHIN_S):
+        while readers.open:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stream_resumes_after_nginx_was_restarted(public: Public) -> None:
+    first, second = await decide(public, "1_1", "2_1")
+    async with stream(public) as reader:
+        assert [event.id for event in await reader.decisions(2)] == [str(first), str(second)]
+        await public.nginx.end()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            while await reader.next() is not None:
+                pass
+    await public.nginx.start()
+    await decide(public, "3_1")
+    async with stream(public, **{"Last-Event-ID": str(first)}) as reader:
+        again = await reader.decisions(2)
+    assert [json.loads(event.data or "")["subject"] for event in again] == ["2_1", "3_1"]
+
+
+async def test_a_stream_resumes_after_the_service_was_restarted(
+    start_public: StartPublic, tmp_path: Path, clock: Clock, wecom: SimulatedWeCom
+) -> None:
+    public = await start_public()
+    first, second = await decide(public, "1_1", "2_1")
+    async with stream(public) as reader:
+        await reader.decisions(1)
+        await public.runner.cleanup()
+        while (event := await reader.next()) is not None:  # ends as it should, not cut off
+            assert event.id in (None, str(second))
+    async with public.http.get(f"{public.base}/api/v1/decisions/stream") as answer:
+        assert answer.status == 502
+    given = {"app_url": f"{public.base}/wechat/"}
+    again = await start_service(tmp_path, clock, wecom, given, at=public.address)
+    try:
+        async with stream(public, **{"Last-Event-ID": str(first)}) as reader:
+            (was,) = await reader.decisions(1)
+            await decide(again, "3_1")
+            (comes,) = await reader.decisions(1)
+        assert was.id == str(second)
+        assert json.loads(comes.data or "")["subject"] == "3_1"
+    finally:
+        await again.stop()
 
 
 @pytest.mark.parametrize(
