@@ -1,4 +1,4 @@
-"""Durable decisions by callback, against the same handler with storage left out, in one run."""
+"""Durable decisions by callback, and their way to engines, each against its limit in one run."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,20 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.broadcast import PATH
 from benchmarks.fill import fill
 from benchmarks.load import callbacks, run
 from benchmarks.settings import bench_settings
+from benchmarks.stream import Spread, fan_out, steady
 
 CASES = {1: 2_000, 64: 20_000}
 WARM_UP = 500
+A_SECOND = 200
+READERS = 1000
+FAN_OUT = 40
+STREAM_WARM_UP = 200
+STREAM_APPROVALS = STREAM_WARM_UP + 10 * A_SECOND + FAN_OUT
+BARE_POST = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n".encode()
 RESULT = Path("build/bench.json")
 
 
@@ -38,12 +46,31 @@ class Figure:
     """How long after the last answer the read models had everything."""
 
 
+@dataclass(frozen=True)
+class StreamFigure:
+    """How soon a decision is where it is waited for, and the least that it could be."""
+
+    who: str
+    durable: Spread
+    bare: Spread
+
+    @property
+    def ratio(self) -> float:
+        return self.durable.p50_ms / self.bare.p50_ms
+
+
 @dataclass
 class Server:
     """The measured process."""
 
     address: str
     process: asyncio.subprocess.Process
+
+    async def caught_up(self) -> dict[str, Any]:
+        """The figures, once the read models have everything."""
+        while (figures := await self.figures())["behind"] > 0:
+            await asyncio.sleep(0.01)  # another process; it has nothing to tell us when
+        return figures
 
     async def figures(self) -> dict[str, Any]:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -53,13 +80,12 @@ class Server:
 
 
 @asynccontextmanager
-async def server(folder: Path, storage: bool) -> AsyncIterator[Server]:
+async def server(module: str, *arguments: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "benchmarks.server",
-        str(folder),
-        "storage" if storage else "no-storage",
+        module,
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -72,7 +98,8 @@ async def server(folder: Path, storage: bool) -> AsyncIterator[Server]:
 async def measure(folder: Path, storage: bool) -> list[Figure]:
     """Every number of connections, on one server."""
     figures, first = [], 1
-    async with server(folder, storage) as measured:
+    kind = "storage" if storage else "no-storage"
+    async with server("benchmarks.server", str(folder), kind) as measured:
         await run(measured.address, callbacks(first, WARM_UP), 8)
         first += WARM_UP
         for connections, count in CASES.items():
@@ -90,8 +117,8 @@ async def _measure_one(
     after = await measured.figures()
     clock = asyncio.get_running_loop().time
     answered_at = clock()
-    while storage and (await measured.figures())["behind"] > 0:
-        await asyncio.sleep(0.01)  # another process; it has nothing to tell us when
+    if storage:
+        await measured.caught_up()
     commits = after["commits"] - before["commits"]
     return Figure(
         storage,
@@ -103,6 +130,39 @@ async def _measure_one(
         (after["events"] - before["events"]) / commits if storage else None,
         clock() - answered_at if storage else None,
     )
+
+
+async def measure_streams(folder: Path, first: int) -> list[StreamFigure]:
+    """The service, and then the bare limit with decisions of the same size."""
+    replies = callbacks(first, STREAM_APPROVALS)
+    async with server("benchmarks.server", str(folder), "storage") as measured:
+        await run(measured.address, replies[:STREAM_WARM_UP], 8)
+        after = (await measured.caught_up())["position"]
+        rate, many = replies[STREAM_WARM_UP:-FAN_OUT], replies[-FAN_OUT:]
+        soon, size = await steady(measured.address, rate, A_SECOND, after)
+        after = (await measured.caught_up())["position"]
+        median, last = await fan_out(measured.address, many, READERS, after)
+    async with server("benchmarks.broadcast", str(size)) as bare:
+        posts = [BARE_POST] * len(rate)
+        bare_soon, _ = await steady(bare.address, posts, A_SECOND, 0)
+    async with server("benchmarks.broadcast", str(size)) as bare:
+        bare_median, bare_last = await fan_out(bare.address, posts[:FAN_OUT], READERS, 0)
+    return [
+        StreamFigure(f"1 reader, {A_SECOND} decisions/s", soon, bare_soon),
+        StreamFigure(f"the median of {READERS:,} readers, one decision", median, bare_median),
+        StreamFigure(f"the last of {READERS:,} readers, one decision", last, bare_last),
+    ]
+
+
+def stream_table(figures: list[StreamFigure]) -> Table:
+    shown = Table(title="From a member's reply to the decision at an engine, Server-Sent Events")
+    for column in ("who", "p50 ms", "p99 ms", "most ms", "bare p50", "bare p99", "p50 / bare"):
+        shown.add_column(column, justify="left" if column == "who" else "right")
+    for one in figures:
+        numbers = (*astuple(one.durable), one.bare.p50_ms, one.bare.p99_ms)
+        shown.add_row(one.who, *(f"{ms:.1f}" for ms in numbers), f"{one.ratio:.1f}")
+    shown.caption = "bare: aiohttp sends the same bytes to the same readers, nothing is stored"
+    return shown
 
 
 def table(figures: list[Figure], ratios: dict[str, float]) -> Table:
@@ -130,27 +190,34 @@ def table(figures: list[Figure], ratios: dict[str, float]) -> Table:
     return shown
 
 
-async def main() -> tuple[list[Figure], dict[str, float]]:
+async def main() -> tuple[list[Figure], dict[str, float], list[StreamFigure]]:
     """Every figure, and what storage leaves of the requests a second, by connections."""
+    by_callback = WARM_UP + sum(CASES.values())
     with tempfile.TemporaryDirectory(prefix="fta-bench-") as name:
         folder = Path(name)
-        fill(bench_settings(folder), WARM_UP + sum(CASES.values()))
+        fill(bench_settings(folder), by_callback + STREAM_APPROVALS)
         without = await measure(folder, storage=False)
         durable = await measure(folder, storage=True)
+        streams = await measure_streams(folder, by_callback + 1)
     ratios = {
         str(one.connections): one.requests_per_second / limit.requests_per_second
         for one, limit in zip(durable, without, strict=True)
     }
-    return durable + without, ratios
+    return durable + without, ratios, streams
 
 
-def report(figures: list[Figure], ratios: dict[str, float]) -> None:
+def report(figures: list[Figure], ratios: dict[str, float], streams: list[StreamFigure]) -> None:
     """A table for people, JSON for programs."""
     RESULT.parent.mkdir(exist_ok=True)
-    result = {"figures": [asdict(one) for one in figures], "ratios": ratios}
+    result = {
+        "figures": [asdict(one) for one in figures],
+        "ratios": ratios,
+        "streams": [{**asdict(one), "ratio": one.ratio} for one in streams],
+    }
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     console = Console(width=110)
     console.print(table(figures, ratios))
+    console.print(stream_table(streams))
     console.print(f"also in {RESULT}")
 
 

@@ -23,7 +23,8 @@ from domain.commands import Command
 from web import keys
 from web.app import create_app
 from web.logs import set_up_logs
-from web.serving import SWITCH_INTERVAL_S, address_of, bound_socket
+from web.open_files import raise_limit
+from web.serving import BACKLOG, SWITCH_INTERVAL_S, address_of, bound_socket
 
 
 async def nothing(command: Command, *, from_callback: bool = False) -> None:
@@ -32,6 +33,7 @@ async def nothing(command: Command, *, from_callback: bool = False) -> None:
 
 async def main(folder: Path, storage: bool) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    raise_limit()
     listening = bound_socket("127.0.0.1", 0)
     address = address_of(listening)
     app = create_app(bench_settings(folder), address, sending=False)
@@ -39,7 +41,7 @@ async def main(folder: Path, storage: bool) -> None:
         app[keys.WRITER].execute = nothing  # type: ignore[method-assign]
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.SockSite(runner, listening).start()
+    await web.SockSite(runner, listening, backlog=BACKLOG).start()
     await app[keys.READING].progress.reach(app[keys.WRITER].last_position, 600)
     print(json.dumps({"address": address}), flush=True)
     lines = asyncio.StreamReader()
@@ -57,6 +59,7 @@ def _figures(app: web.Application) -> dict[str, Any]:
     return {
         "cpu_s": used.ru_utime + used.ru_stime,
         "memory_mib": used.ru_maxrss / 1024,
+        "position": writer.last_position,
         "behind": writer.last_position - app[keys.READING].progress.position,
         **dataclasses.asdict(writer.figures),
     }

@@ -15,6 +15,7 @@ def bench_settings(folder: Path) -> Settings:
     environment = {
         "DATABASE": f"sqlite:///{folder.absolute() / 'bench.db'}",
         "API_TOKENS": "bench:token-of-the-benchmark",
+        "API_RATE": "0",
         "WECOM_CORP_ID": CORP_ID,
         "WECOM_SECRET": "secret-of-the-benchmark",
         "WECOM_AGENT_ID": AGENT_ID,

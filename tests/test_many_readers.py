@@ -254,6 +254,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
         "DATABASE": f"sqlite:///{folder / 'fta-approval.db'}",
         "LISTEN": f"127.0.0.1:{port}",
         "API_TOKENS": f"fta:{TOKEN},other:{OTHER_TOKEN}",
+        "API_RATE": "0",
     }
     return {PREFIX + name: value for name, value in given.items()}
 
