@@ -85,10 +85,11 @@ async def follow(
     """Every position that a reader is given, until one that it is given."""
     found: list[int] = []
     with feed.followed():
-        while not found or found[-1] < until:
-            portion = await feed.next_after(after, reader, limit, characters)
-            found += [one.position for one in portion.decisions]
-            after = portion.seen
+        async with asyncio.timeout(3 * WITHIN_S):
+            while not found or found[-1] < until:
+                portion = await feed.next_after(after, reader, limit, characters)
+                found += [one.position for one in portion.decisions]
+                after = portion.seen
     return found
 
 

@@ -7,14 +7,13 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 HEARTBEAT_S = 10.0
 TAKE_WITHIN_S = 10.0
 END_WITHIN_S = 2.0
 # A peer that has vanished acknowledges nothing: then the kernel ends the connection after that.
 KERNEL_GIVES_UP_AFTER_S = 20.0
-# For one reader the kernel keeps twice as much, and aiohttp at most 64 KiB and what was written
+# For one reader the kernel keeps twice as much, and aiohttp at most 128 KiB and what was written
 # last. By default the kernel would keep up to 4 MiB for each, before anybody notices.
 KERNEL_KEEPS_BYTES = 64 * 1024
 HEADERS = {
@@ -47,7 +46,6 @@ class EventStream(web.StreamResponse):
         self._heartbeat_s = heartbeat_s
         self._clock = asyncio.get_running_loop().time
         self._transport: asyncio.Transport | None = None
-        self._writer: AbstractStreamWriter | None = None
         self.beat_at = 0.0
         """When something has to be said again, in the loop's time."""
         self.was_cut_off = False
@@ -58,7 +56,7 @@ class EventStream(web.StreamResponse):
         if self._transport is not None:
             bound(self._transport.get_extra_info("socket"))
         self.force_close()  # nobody asks for anything else on a connection treated like that
-        self._writer = await self.prepare(request)
+        await self.prepare(request)
         self.beat_at = self._clock() + self._heartbeat_s
 
     async def send(self, frames: bytes) -> None:
@@ -68,11 +66,9 @@ class EventStream(web.StreamResponse):
         Raises:
             ConnectionError: The reader is gone, or did not take it in time and was cut off.
         """
-        assert self._writer is not None  # noqa: S101  # it is open
         try:
             async with asyncio.timeout(self._take_within_s):
-                await self.write(frames)
-                await self._writer.drain()
+                await self.write(frames)  # waits while more than 64 KiB are not taken
         except TimeoutError:
             self.cut_off()
             raise ConnectionAbortedError from None

@@ -76,11 +76,9 @@ async def _tell(feed: Feed, reader: Reader, seen: int, response: EventStream) ->
         elif now() >= response.beat_at:
             await response.beat()
         seen = found.seen
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout_at(response.beat_at):
                 await feed.news_after(seen)
-        except TimeoutError:
-            await response.beat()
 
 
 def _reader(request: web.Request) -> Reader:
