@@ -3,22 +3,24 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from adapters.engine.client import EngineClient
+from adapters.engine.documents import action_digest
+from adapters.engine.event_stream import EventStream, ServerSentEvent
+from adapters.engine.pauses import Patience
+from adapters.engine.reading import read_approval
 from adapters.simulator.alarm_intake import WrongAlarm, read_alarm
 from adapters.simulator.alarms import Alarm, AlarmData, Run
-from adapters.simulator.approval_client import ApprovalClient
 from adapters.simulator.engine import AlreadyHealed, EngineSettings, HealingEngine
 from adapters.simulator.engine_app import ENGINE, create_engine_app
-from adapters.simulator.event_stream import EventStream, ServerSentEvent
 
 NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
 PREFIX = "/o/bk_fta_solutions"
@@ -44,8 +46,18 @@ class Service:
     fail_asks: int = 0
     cut_streams: int = 0
     """So many streams end after one decision."""
-    refuse_position: bool = False
+    on_refused_position: Callable[[], None] | None = None
+    """If given, the next position other than 0 is unknown, and this is done."""
     on_ask: Callable[[Json], None] = lambda approval: None
+    told_first: asyncio.Event | None = None
+    """Set once a stream has told the decision; the answer to asking waits for it."""
+    feed_id: str = "feed-1"
+    has_permits: bool = True
+    refuse_permit: tuple[int, str] | None = None
+    fail_redeems: int = 0
+    redeemed: list[Json] = field(default_factory=list)
+    outcomes: list[Json] = field(default_factory=list)
+    on_redeem: Callable[[], None] = lambda: None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: bool = False
 
@@ -55,6 +67,8 @@ class Service:
         app.router.add_get(f"{PREFIX}/api/v1/approvals", self.find)
         app.router.add_get(f"{PREFIX}/api/v1/approvals/{{approval_id}}", self.look_up)
         app.router.add_get(f"{PREFIX}/api/v1/decisions/stream", self.stream)
+        app.router.add_post(f"{PREFIX}/api/v1/permits/redeem", self.redeem)
+        app.router.add_post(f"{PREFIX}/api/v1/approvals/{{approval_id}}/outcome", self.report)
         app.on_shutdown.append(self.stop)
         return app
 
@@ -80,18 +94,24 @@ class Service:
         approval = self.record(body)
         told = web.json_response(approval, status=201)
         self.on_ask(approval)
+        if self.told_first is not None:
+            await self.told_first.wait()
         return told
 
     def record(self, body: Json) -> Json:
         run = body["run"]
         approval = {
             "approval_id": f"id-{body['obj_id']}-{run}",
-            "number": len(self.approvals) + 1,
+            "number": len(self.decisions),
             "obj_id": body["obj_id"],
             "run": run,
             "reply_id": body["obj_id"] if run == 1 else f"{body['obj_id']}.{run}",
+            "message": body["message"],
+            "engine": "fta",
             "approvers": body["approvers"],
+            "action_digest": action_digest(body["action"]),
             "status": "pending",
+            "requested_at": "2026-01-31T04:00:00.000Z",
             "expires_at": "2026-01-31T04:20:00.000Z",
             "decided_at": None,
             "decided_by": None,
@@ -103,6 +123,25 @@ class Service:
         self.approvals.append(approval)
         return approval
 
+    async def redeem(self, request: web.Request) -> web.Response:
+        self.redeemed.append(await request.json())
+        self.on_redeem()
+        if self.fail_redeems:
+            self.fail_redeems -= 1
+            raise web.HTTPBadGateway
+        if self.refuse_permit:
+            return problem(*self.refuse_permit, "so it is")
+        of = self.redeemed[-1]["permit"].removeprefix("permit of ")
+        return web.json_response(self.known(of))
+
+    async def report(self, request: web.Request) -> web.Response:
+        self.outcomes.append(await request.json())
+        return web.json_response(self.known(request.match_info["approval_id"]))
+
+    def known(self, approval_id: str) -> Json:
+        (found,) = [one for one in self.approvals if one["approval_id"] == approval_id]
+        return found
+
     async def find(self, request: web.Request) -> web.Response:
         found = [a for a in self.approvals if a["obj_id"] == request.query["obj_id"]]
         return web.json_response({"approvals": found, "next": None})
@@ -111,15 +150,17 @@ class Service:
         for approval in self.approvals:
             if approval["approval_id"] == request.match_info["approval_id"]:
                 return web.json_response(approval)
-        return problem(404, "not-found", "no such approval")
+        return problem(404, "unknown-approval", "no such approval")
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         last_id = request.headers.get("Last-Event-ID")
         self.resumed_from.append((request.query["after"], last_id))
-        if self.refuse_position:
-            self.refuse_position = False
+        if int(last_id or 0) and self.on_refused_position is not None:
+            self.on_refused_position()
+            self.on_refused_position = None
             return problem(409, "position-unknown", "the store is another one")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        headers = {"Content-Type": "text/event-stream", "Feed-Id": self.feed_id}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await response.write(b": hello\n\n")
         seen = int(last_id or request.query["after"])
@@ -127,6 +168,8 @@ class Service:
             for decision in self.decisions[seen:]:
                 await response.write(sse(decision))
                 seen += 1
+                if self.told_first is not None:
+                    self.told_first.set()
                 if self.cut_streams:
                     self.cut_streams -= 1
                     return response
@@ -141,7 +184,11 @@ class Service:
     def publish(self, approval: Json) -> None:
         position = str(len(self.decisions) + 1)
         kind = f"fta.approval.{approval['status']}"
-        self.decisions.append({"id": position, "type": kind, "data": dict(approval)})
+        data = dict(approval)
+        if approval["status"] == "approved" and self.has_permits:
+            data["permit"] = f"permit of {approval['approval_id']}"
+        event = {"id": position, "type": kind, "subject": approval["reply_id"], "data": data}
+        self.decisions.append(event | {"time": "2026-01-31T04:03:00.000Z"})
         self.wake()
 
 
@@ -170,17 +217,28 @@ async def settings(service: Service) -> AsyncIterator[EngineSettings]:
         yield EngineSettings(str(server.make_url(PREFIX)), TOKEN)
 
 
-@pytest.fixture
-async def engine(settings: EngineSettings) -> AsyncIterator[HealingEngine]:
-    async with aiohttp.ClientSession() as session:
-        client = ApprovalClient(settings.service_url, settings.token, session)
-        engine = HealingEngine(settings, client, clock=lambda: NOON, sleep=no_pause)
-        following = asyncio.create_task(engine.follow())
-        yield engine
+@asynccontextmanager
+async def running(settings: EngineSettings) -> AsyncIterator[HealingEngine]:
+    def trouble(why: str | None) -> None:
+        here.stream_trouble(why)
+
+    patience = Patience(sleep=no_pause, chance=lambda: 0.0)
+    async with EngineClient(
+        settings.service_url, settings.token, patience=patience, trouble=trouble
+    ) as client:
+        here = HealingEngine(settings, client, clock=lambda: NOON, sleep=no_pause)
+        following = asyncio.create_task(here.follow())
+        yield here
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
-        await engine.stop()
+        await here.stop()
+
+
+@pytest.fixture
+async def engine(settings: EngineSettings) -> AsyncIterator[HealingEngine]:
+    async with running(settings) as found:
+        yield found
 
 
 @pytest.fixture
@@ -188,6 +246,11 @@ async def web_engine(settings: EngineSettings) -> AsyncIterator[Client]:
     app = create_engine_app(settings, clock=lambda: NOON)
     async with TestClient(TestServer(app)) as client:
         yield client
+
+
+def engine_of(client: Client) -> HealingEngine:
+    assert client.app is not None
+    return client.app[ENGINE]
 
 
 async def until(engine: HealingEngine, condition: Callable[[], bool]) -> None:
@@ -272,17 +335,137 @@ async def test_a_decision_applies_to_its_own_run_only(
 
 
 def test_a_foreign_decision_changes_nothing() -> None:
-    run = Run(1)
-    mine: Json = {"approval_id": "a", "obj_id": "1_1", "run": 1, "status": "pending"}
-    approved = mine | {"status": "approved"}
-    assert not run.decided(approved, "10.0.0.1", NOON)
+    run, body = Run(1), approval_of_another_kind()
+    approved = body | {"status": "approved"}
+    assert not run.decided(read_approval(approved), NOON)
     run.ask.start(NOON)
-    run.asked(mine)
-    for other in ({"approval_id": "b"}, {"obj_id": "2_1"}, {"run": 2}, {"status": "pending"}):
-        assert not run.decided(approved | other, "10.0.0.1", NOON)
-    assert run.decided(approved, "10.0.0.1", NOON)
-    assert not run.decided(approved | {"status": "revoked"}, "10.0.0.1", NOON)
-    assert run.state == "success"
+    run.asked(read_approval(body))
+    others: list[Json] = [
+        {"approval_id": "b"},
+        {"obj_id": "2_1"},
+        {"run": 2},
+        {"engine": "another"},
+        {"action_digest": "sha256:0"},
+        {"status": "pending"},
+    ]
+    for other in others:
+        assert not run.decided(read_approval(approved | other), NOON)
+    assert run.decided(read_approval(approved), NOON)
+    assert not run.decided(read_approval(approved), NOON)
+    assert (run.ask.state, run.replace.state) == ("success", "waiting")
+
+
+def approval_of_another_kind() -> Json:
+    return Service().record(
+        {"obj_id": "1_1", "run": 1, "message": "x", "approvers": ["lisi"]} | {"action": {}}
+    )
+
+
+# The permit.
+
+
+async def test_the_permit_is_redeemed_before_the_machine_is_replaced(
+    engine: HealingEngine, service: Service
+) -> None:
+    alarm, approval = await asked(engine, service)
+    seen: list[str] = []
+    service.on_redeem = lambda: seen.append(alarm.last_run.replace.state)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "success")
+    assert seen == ["waiting"]
+    (body,) = service.redeemed
+    assert body == {
+        "permit": f"permit of {approval['approval_id']}",
+        "action": approval["asked"]["action"],
+        "attempt": f"{alarm.event_id}.1",
+    }
+    await until(engine, lambda: bool(service.outcomes))
+    assert service.outcomes[0]["outcome"] == "succeeded"
+
+
+async def test_a_redeem_whose_answer_was_lost_is_the_same_attempt_again(
+    engine: HealingEngine, service: Service
+) -> None:
+    service.fail_redeems = 4
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "success")
+    assert len(service.redeemed) == 5
+    assert len({body["attempt"] for body in service.redeemed}) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words", "outcomes"),
+    [
+        ((409, "revoked"), "审批已撤销，本次未执行任何操作", []),
+        ((409, "already-redeemed"), "执行许可已用于另一次执行，本次未执行任何操作", []),
+        ((409, "frozen"), "审批服务已冻结，暂停执行，本次未执行任何操作", ["skipped"]),
+        ((410, "permit-expired"), "执行许可已过期，本次未执行任何操作", ["skipped"]),
+        ((422, "action-differs"), "要执行的操作与审批的不一致，本次未执行任何操作", ["skipped"]),
+        ((401, "bad-permit"), "执行许可无效，本次未执行任何操作", ["skipped"]),
+        ((418, "else"), "执行许可未通过：else: so it is，本次未执行任何操作", ["skipped"]),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else None,
+)
+async def test_what_may_not_be_redeemed_is_not_done_and_says_why(
+    web_engine: Client,
+    service: Service,
+    refusal: tuple[int, str],
+    words: str,
+    outcomes: list[str],
+) -> None:
+    engine = engine_of(web_engine)
+    service.refuse_permit = refusal
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "failure")
+    assert (alarm.last_run.ask.state, alarm.last_run.replace.state) == ("success", "failure")
+    assert alarm.last_run.replace.note == words
+    await until(engine, lambda: len(service.outcomes) == len(outcomes))
+    assert [outcome["outcome"] for outcome in service.outcomes] == outcomes
+    async with web_engine.get("/list") as answer:
+        assert words in await answer.text()
+
+
+async def test_a_service_without_permits_lets_nothing_be_done(
+    engine: HealingEngine, service: Service
+) -> None:
+    service.has_permits = False
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "failure")
+    assert "没有给出执行许可" in alarm.last_run.replace.note
+    assert service.redeemed == []
+
+
+async def test_what_was_taken_back_before_it_was_redeemed_is_not_done(
+    engine: HealingEngine, service: Service
+) -> None:
+    alarm, approval = await asked(engine, service)
+
+    def revoke() -> None:
+        service.on_redeem = lambda: None
+        service.refuse_permit = (409, "revoked")
+        approval["status"] = "revoked"
+        service.publish(approval)
+
+    service.on_redeem = revoke
+    service.fail_redeems = 1
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "failure")
+    assert "审批已撤销" in alarm.last_run.replace.note
+
+
+async def test_the_permit_is_on_no_page(web_engine: Client, service: Service) -> None:
+    engine = engine_of(web_engine)
+    alarm, approval = await asked(engine, service)
+    service.decide(approval, "approved")
+    await until(engine, lambda: alarm.state == "success")
+    for path in ("/", "/list", "/alarms", "/alarms/1"):
+        async with web_engine.get(path) as answer:
+            text = await answer.text()
+        assert approval["reply_id"] in text
+        assert "permit of" not in text
 
 
 async def test_a_healed_alarm_is_not_tried_again(engine: HealingEngine, service: Service) -> None:
@@ -297,7 +480,8 @@ async def test_a_restarted_engine_never_takes_an_old_decision_for_its_own(
     engine: HealingEngine, service: Service
 ) -> None:
     earlier = Alarm(1, "another-life", read_alarm("demo", ALARM, ("zhangsan", "lisi"), NOON), NOON)
-    service.decide(service.record(earlier.request(Run(1))), "approved")
+    before: Json = {"obj_id": earlier.obj_id, "message": earlier.message, "approvers": ["lisi"]}
+    service.decide(service.record(before | earlier.asking(Run(1))), "approved")
     alarm, approval = await asked(engine, service)
     assert alarm.state == "waiting"
     assert (alarm.last_run.number, approval["reply_id"]) == (2, "1_1.2")
@@ -319,13 +503,12 @@ async def test_a_refusal_ends_the_run(settings: EngineSettings) -> None:
 
     app = web.Application()
     app.router.add_post("/api/v1/approvals", refuse)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        client = ApprovalClient(str(server.make_url("/")), TOKEN, session)
+    async with TestServer(app) as server, EngineClient(str(server.make_url("/")), TOKEN) as client:
         engine = HealingEngine(settings, client, clock=lambda: NOON, sleep=no_pause)
         alarm = engine.take(read_alarm("demo", ALARM, ("zhangsan",), NOON))
         await until(engine, lambda: alarm.state == "failure")
         await engine.stop()
-    assert alarm.last_run.ask.note == "发送审批失败：approvers: nobody is left"
+    assert alarm.last_run.ask.note == "发送审批失败：invalid: approvers: nobody is left"
 
 
 # Following the decisions.
@@ -341,29 +524,40 @@ async def test_a_broken_stream_is_taken_up_where_it_ended(
     second, approval = await asked(engine, service)
     service.decide(approval, "rejected")
     await until(engine, lambda: second.state == "failure")
-    assert service.resumed_from == [("0", None), ("1", "1")]
+    assert service.resumed_from[0] == ("0", "0")
+    assert service.resumed_from[-1] == ("1", "1")
 
 
 async def test_a_decision_faster_than_the_answer_is_looked_up(
     engine: HealingEngine, service: Service
 ) -> None:
     # The stream tells it before the engine knows the id of its own approval.
-    service.on_ask = lambda approval: approval.update(status="approved")
-    alarm, _ = await asked(engine, service)
+    service.on_ask = lambda approval: service.decide(approval, "approved")
+    service.told_first = asyncio.Event()
+    alarm = engine.take(read_alarm("demo", ALARM, ("zhangsan", "lisi"), NOON))
     await until(engine, lambda: alarm.state == "success")
+    assert len(service.redeemed) == 1
 
 
-async def test_an_unknown_position_begins_anew_and_looks_up_what_waits(
+async def test_of_a_restored_service_what_it_still_knows_is_waited_for_and_the_rest_given_up(
     engine: HealingEngine, service: Service
 ) -> None:
-    alarm, approval = await asked(engine, service)
-    service.publish({"approval_id": "somebody-else", "status": "approved"})
-    service.refuse_position = True
-    service.cut_streams = 1
-    approval.update(status="rejected")
-    service.wake()
-    await until(engine, lambda: alarm.state == "failure")
-    assert service.resumed_from[-1] == ("0", None)
+    known, approval = await asked(engine, service)
+    lost, _ = await asked(engine, service)
+    await until(engine, lambda: engine.connected)
+
+    def restored() -> None:
+        service.feed_id = "feed-2"
+        service.decisions.clear()
+        service.approvals.remove(service.known("id-2_1-1"))
+        service.decide(approval, "cancelled", by=None)
+
+    service.on_refused_position, service.cut_streams = restored, 1
+    service.decide(service.record(approval["asked"] | {"obj_id": "9_1"}), "approved")
+    await until(engine, lambda: lost.state == known.state == "failure")
+    assert "审批服务已恢复到较早的状态" in lost.last_run.ask.note
+    assert known.last_run.ask.note == "已取消"
+    assert service.resumed_from[-2:] == [("1", "1"), ("0", "0")]
 
 
 PIECES = (
@@ -442,8 +636,7 @@ async def test_an_alarm_by_rest(web_engine: Client, service: Service, path: str)
             "message": "推送成功",
             "data": {"alarm_id": 1, "obj_id": "1_1"},
         }
-    engine = web_engine.app[ENGINE] if web_engine.app else None
-    assert engine is not None
+    engine = engine_of(web_engine)
     await until(engine, lambda: engine.alarms[1].last_run.approval is not None)
     service.decide(service.approvals[0], "approved", by="lisi")
     await until(engine, lambda: engine.alarms[1].state == "success")
@@ -499,8 +692,7 @@ async def test_the_page_pushes_several_at_once_each_of_its_own_machine(
     assert '<option value="480">' in page
     async with web_engine.post("/", data=FORM | {"count": "4", "expires_in": "480"}) as answer:
         assert answer.status == 200
-    engine = web_engine.app[ENGINE] if web_engine.app else None
-    assert engine is not None
+    engine = engine_of(web_engine)
     alarms = list(engine.alarms.values())
     await until(engine, lambda: all(alarm.last_run.approval is not None for alarm in alarms))
     asked = sorted((a["asked"]["obj_id"], a["asked"]["details"]["IP"]) for a in service.approvals)

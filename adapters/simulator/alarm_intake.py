@@ -5,14 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from adapters.simulator.alarms import AlarmData
 from adapters.simulator.pages import ZONE
 
 ACCEPTED, WRONG = 1200, 1400
 DEFAULT_TYPE = "api_default"
-RISKS = ("low", "medium", "high")
+Risk = Literal["low", "medium", "high"]
+RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 AT_ONCE = (1, 4, 10, 50)
 TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%z")
 
@@ -107,8 +108,9 @@ def _seconds(body: Mapping[str, Any]) -> int:
     return int(value)
 
 
-def _risk(body: Mapping[str, Any]) -> str:
+def _risk(body: Mapping[str, Any]) -> Risk:
     value = _text(body, "risk", "medium")
-    if value not in RISKS:
-        raise WrongAlarm(f"字段【risk】应为 {'、'.join(RISKS)} 之一")
-    return value
+    for risk in RISKS:
+        if value == risk:
+            return risk
+    raise WrongAlarm(f"字段【risk】应为 {'、'.join(RISKS)} 之一")

@@ -4,21 +4,23 @@ What the sample healing engine remembers of an alarm: its runs, their two steps,
 A decision belongs to the approval of one run of one alarm and to nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Json = dict[str, Any]
+from adapters.engine.client import Asking
+from adapters.engine.documents import Approval, Status
+
 StepState = Literal["planned", "waiting", "success", "failure"]
 
 NODE = 1
 ASK, REPLACE = "请求审批", "替换故障机"
-IDENTITY = ("approval_id", "obj_id", "run")
 ENDINGS = {
-    "rejected": "审批驳回",
-    "expired": "审批超时",
-    "cancelled": "已取消",
-    "revoked": "审批已撤销",
+    Status.REJECTED: "审批驳回",
+    Status.EXPIRED: "审批超时",
+    Status.CANCELLED: "已取消",
+    Status.REVOKED: "审批已撤销",
 }
 
 
@@ -34,7 +36,7 @@ class AlarmData:
     source_time: str
     approvers: tuple[str, ...]
     expires_in: int
-    risk: str
+    risk: Literal["low", "medium", "high"]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Run:
     number: int
     ask: Step = field(default_factory=lambda: Step(ASK))
     replace: Step = field(default_factory=lambda: Step(REPLACE))
-    approval: Json | None = None
+    approval: Approval | None = None
     """The approval as the service last told it."""
 
     @property
@@ -72,30 +74,36 @@ class Run:
             return "failure"
         return "success" if self.replace.state == "success" else "waiting"
 
-    def asked(self, approval: Json) -> None:
+    def asked(self, approval: Approval) -> None:
         self.approval, self.ask.note = approval, ""
 
-    def decided(self, approval: Json, ip: str, at: datetime) -> bool:
+    def decided(self, approval: Approval, at: datetime) -> bool:
         """
         Take the end of this run's own approval; anything else changes nothing.
+
+        Approved, the machine waits to be replaced. Taken back meanwhile, that is only noted: it is
+        the service that lets nobody redeem it any more.
 
         Returns:
             Whether something changed.
         """
-        if self.approval is None or self.ask.state != "waiting":
+        if self.approval is None or approval.identity != self.approval.identity:
             return False
-        if any(approval[name] != self.approval[name] for name in IDENTITY):
-            return False
-        if approval["status"] == "pending":
-            return False
-        self.approval = approval
-        if approval["status"] == "approved":
+        if self.ask.state == "waiting" and approval.has_ended:
+            self.approval = approval
+            self._end_asking(approval.status, at)
+            return True
+        taken_back = approval.status is Status.REVOKED and self.replace.state == "waiting"
+        if taken_back:
+            self.approval = approval
+        return taken_back
+
+    def _end_asking(self, status: Status, at: datetime) -> None:
+        if status is Status.APPROVED:
             self.ask.end("success", "审批同意", at)
             self.replace.start(at)
-            self.replace.end("success", f"演示：这里会用备机替换 {ip}，实际没有执行任何操作", at)
         else:
-            self.ask.end("failure", ENDINGS.get(str(approval["status"]), "未获同意"), at)
-        return True
+            self.ask.end("failure", ENDINGS.get(status, "未获同意"), at)
 
     def failed(self, why: str, at: datetime) -> None:
         self.ask.end("failure", why, at)
@@ -122,23 +130,33 @@ class Alarm:
     def state(self) -> str:
         return self.last_run.state
 
-    def request(self, run: Run) -> Json:
-        """
-        The body of `POST /approvals`.
+    @property
+    def message(self) -> str:
+        return f"{REPLACE} {self.data.ip}（业务：{self.data.application}）"
 
-        The event id stands in the action: an approval of an earlier life of this engine, which
-        had the same alarm id and run, is then another request and can never be taken for ours.
+    @property
+    def action(self) -> Mapping[str, Any]:
         """
+        What exactly is approved, and redeemed.
+
+        The event id stands in it: an approval of an earlier life of this engine, which had the
+        same alarm id and run, is then of another action and can never be taken for ours.
+        """
+        return {"do": "replace-machine", "ip": self.data.ip, "event_id": self.event_id}
+
+    def attempt(self, run: Run) -> str:
+        """What a permit is redeemed under: the same for this run, however often it is tried."""
+        return f"{self.event_id}.{run.number}"
+
+    def asking(self, run: Run) -> Asking:
+        """What is said beside obj_id, message and approvers."""
         data = self.data
         return {
-            "obj_id": self.obj_id,
             "run": run.number,
-            "message": f"{REPLACE} {data.ip}（业务：{data.application}）",
-            "approvers": list(data.approvers),
             "expires_in": data.expires_in,
             "risk": data.risk,
             "biz_id": data.application,
-            "action": {"do": "replace-machine", "ip": data.ip, "event_id": self.event_id},
+            "action": self.action,
             "details": {
                 "业务": data.application,
                 "告警类型": data.alarm_type,

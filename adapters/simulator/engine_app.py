@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
+from adapters.engine.client import EngineClient
+from adapters.engine.documents import Approval
+from adapters.engine.pauses import Patience
 from adapters.simulator.alarm_intake import (
     ACCEPTED,
     AT_ONCE,
@@ -21,7 +23,6 @@ from adapters.simulator.alarm_intake import (
     read_count,
 )
 from adapters.simulator.alarms import Alarm, AlarmData, Run, Step
-from adapters.simulator.approval_client import ApprovalClient
 from adapters.simulator.corp import Clock, utc_now
 from adapters.simulator.engine import AlreadyHealed, EngineSettings, HealingEngine
 from adapters.simulator.live import follow
@@ -31,6 +32,8 @@ ENGINE = web.AppKey("engine", HealingEngine)
 SETTINGS = web.AppKey("settings", EngineSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 Json = dict[str, Any]
+# Soon enough for the page to say that the service is away; then it is tried again.
+CALL_S = 3.0
 routes = web.RouteTableDef()
 
 
@@ -113,8 +116,14 @@ async def retry(request: web.Request) -> web.StreamResponse:
 
 async def _run_engine(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    async with aiohttp.ClientSession() as session:
-        client = ApprovalClient(settings.service_url, settings.token, session)
+
+    def trouble(why: str | None) -> None:
+        engine.stream_trouble(why)
+
+    client = EngineClient(
+        settings.service_url, settings.token, patience=Patience(call_s=CALL_S), trouble=trouble
+    )
+    async with client:
         engine = HealingEngine(settings, client, clock=app[CLOCK])
         app[ENGINE] = engine
         following = asyncio.create_task(engine.follow())
@@ -158,7 +167,6 @@ def _shown(request: web.Request) -> Json:
         "members": engine.settings.members,
         "asked": engine.settings.approvers,
         "at_once": AT_ONCE,
-        "moment": datetime.fromisoformat,
     }
 
 
@@ -177,9 +185,21 @@ def _run(run: Run) -> Json:
     return {
         "run": run.number,
         "state": run.state,
-        "approval": run.approval,
+        "approval": _approval(run.approval) if run.approval else None,
         "steps": [_step(step) for step in run.steps],
     }
+
+
+def _approval(approval: Approval) -> Json:
+    """As the service shows it, but for the permit, which is for nobody to see."""
+    shown = {one.name: getattr(approval, one.name) for one in fields(approval)}
+    del shown["permit"]
+    shown["notifications"] = [asdict(one) for one in approval.notifications]
+    return {name: _plain(value) for name, value in shown.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _step(step: Step) -> Json:
