@@ -104,7 +104,7 @@ async def test_a_try_that_takes_too_long_is_repeated(scripted: Scripted, time: T
     scripted.then(hangs, says(approval()))
     async with client_of(scripted, time, try_s=0.05) as client:
         await ask(client)
-    assert len(scripted.requests) == 2
+    assert len(scripted.requests) >= 2
 
 
 async def test_patience_ends(client: EngineClient, scripted: Scripted, time: Time) -> None:
