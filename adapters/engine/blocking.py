@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from adapters.engine.client import PATIENCE, Action, Asking, EngineClient
 from adapters.engine.documents import Approval, Decision, Outcome, Permit, Status
+from adapters.engine.errors import Unreachable
 from adapters.engine.pauses import Patience
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class BlockingEngineClient:
         self.close()
 
     def close(self) -> None:
-        """End it; calls that other threads wait in are cancelled. Again: nothing."""
+        """End it; calls that other threads wait in end as `Unreachable`. Again: nothing."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
@@ -109,6 +111,8 @@ class BlockingEngineClient:
             waited = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return waited.result()
+        except CancelledError:
+            raise Unreachable("the client was closed while it waited") from None
         except BaseException:
             waited.cancel()
             raise
