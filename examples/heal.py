@@ -28,7 +28,7 @@ async def heal(client: EngineClient, obj_id: str, ip: str) -> str:
         # half-way, the next one is refused as `AlreadyRedeemed`, and somebody has to look.
         await client.redeem(ended.permit, action, attempt=str(uuid.uuid4()))
     except EngineError as error:
-        return f"{asked.reply_id} not redeemed: nothing was done; {error}"
+        return f"{asked.reply_id}: no leave to act, nothing was done; {error}"
     outcome = Outcome.SUCCEEDED if replace(ip) else Outcome.FAILED
     await client.report(ended, outcome, f"{ip} → 10.0.0.254")
     return f"{asked.reply_id} {outcome}, allowed by {ended.decided_by}"

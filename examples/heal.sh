@@ -42,7 +42,7 @@ if ! redeemed=$(call /permits/redeem --data @- <<EOF
 {"permit": "$permit", "action": $action, "attempt": "$attempt"}
 EOF
 ); then
-  echo "$obj_id not redeemed: nothing was done; $redeemed"
+  echo "$obj_id: no leave to act, nothing was done; $redeemed"
   exit
 fi
 echo "replacing $ip"

@@ -11,22 +11,19 @@ import uuid
 
 from adapters.engine.blocking import BlockingEngineClient
 from adapters.engine.documents import Outcome, Status
-from adapters.engine.errors import EngineError, StillPending
+from adapters.engine.errors import EngineError
 
 
 def heal(client: BlockingEngineClient, obj_id: str, ip: str) -> str:
     action = {"job": "replace-machine", "ip": ip}
     asked = client.ask(obj_id, f"替换故障机 {ip}", ["zhangsan", "lisi"], action=action)
-    try:
-        ended = client.wait(asked, timeout=600)
-    except StillPending:
-        ended = client.cancel(asked, "十分钟内无人审批，脚本不再等待")
+    ended = client.wait(asked)  # a timeout= would raise StillPending
     if ended.status is not Status.APPROVED or ended.permit is None:
         return f"{asked.reply_id} {ended.status}: nothing was done"
     try:
         client.redeem(ended.permit, action, attempt=str(uuid.uuid4()))
     except EngineError as error:
-        return f"{asked.reply_id} not redeemed: nothing was done; {error}"
+        return f"{asked.reply_id}: no leave to act, nothing was done; {error}"
     print(f"replacing {ip}")
     client.report(ended, Outcome.SUCCEEDED, f"{ip} → 10.0.0.254")
     return f"{asked.reply_id} {Outcome.SUCCEEDED}, allowed by {ended.decided_by}"

@@ -49,6 +49,17 @@ class Consumer:
         self._database, self._log = folder / "engine.db", folder / "consumer.log"
         self._process: asyncio.subprocess.Process | None = None
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Started; it has ended afterwards, whatever happens."""
+        await self.start()
+        try:
+            yield
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+
     async def start(self) -> None:
         with self._log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
@@ -138,9 +149,8 @@ async def test_whoever_is_killed_the_consumer_ends_with_every_decision_once_and_
     moments = sorted(chance.sample(range(1, decisions), kills))
     victims: list[ServiceProcess | Consumer] = [service, consumer] * (kills // 2)
     chance.shuffle(victims)
-    async with service, engines(base, wecom, decisions) as load:
+    async with service, consumer.running(), engines(base, wecom, decisions) as load:
         assert (await wecom.save_callback(f"{base}/wechat/entry/")).ok
-        await consumer.start()
         working = asyncio.create_task(load.run())
         for moment, victim in zip(moments, victims, strict=True):
             await either(load.until(moment), working)
