@@ -9,16 +9,33 @@ from contextlib import aclosing
 import pytest
 
 from adapters.engine.client import EngineClient
-from adapters.engine.documents import Decision, Status, action_digest
+from adapters.engine.documents import (
+    Approval,
+    Decision,
+    Outcome,
+    Permit,
+    Status,
+    action_digest,
+)
 from adapters.engine.errors import (
+    ActionDiffers,
     AlreadyDecided,
+    AlreadyRedeemed,
+    BadPermit,
     ConflictingRequest,
     FeedChanged,
+    Frozen,
+    NotApproved,
+    OutcomeDiffers,
+    PermitExpired,
     Refused,
+    Revoked,
     Unauthorized,
     UnknownApproval,
 )
+from domain.commands import FreezeApprovals, Revoke, ThawApprovals
 from tests.service import OTHER_TOKEN, READER_TOKEN, TOKEN, WITHIN_S, Service
+from web import keys
 
 ACTION = {"job": "replace", "hosts": ["10.0.0.1"], "说明": "换机 😀"}
 
@@ -192,6 +209,133 @@ async def test_a_position_that_the_service_does_not_know_is_another_feed(
 ) -> None:
     with pytest.raises(FeedChanged):
         await follow(client, 1, after=10**6)
+
+
+async def test_a_decision_names_its_feed_and_no_other_is_taken_for_it(
+    service: Service, client: EngineClient
+) -> None:
+    await service.ask("12345_2")
+    await service.says("zhangsan", "TY 12345_2")
+    (found,) = await follow(client, 1)
+    _, page = await service.api("GET", "/decisions")
+    assert found.feed_id == page["feed_id"]
+    async with aclosing(client.decisions(0, found.feed_id)) as again:
+        assert await anext(again) == found
+    with pytest.raises(FeedChanged, match="is of feed another"):
+        await anext(client.decisions(0, "another"))
+
+
+# Acting.
+
+
+async def approved(service: Service, client: EngineClient, obj_id: str = "12345_2") -> Approval:
+    """What zhangsan has approved, as the decision tells it."""
+    asked = await client.ask(obj_id, "替换故障机", ["zhangsan"], action=ACTION)
+    await service.says("zhangsan", f"TY {obj_id}")
+    return await client.wait(asked, WITHIN_S)
+
+
+def permit_of(approval: Approval) -> Permit:
+    assert approval.permit is not None
+    return approval.permit
+
+
+async def test_a_permit_is_redeemed_once_and_the_same_attempt_is_answered_alike(
+    service: Service, client: EngineClient
+) -> None:
+    permit = permit_of(await approved(service, client))
+    first = await client.redeem(permit, ACTION, "attempt-1")
+    assert (first.status, first.identity) == (Status.APPROVED, permit.of)
+    assert await client.redeem(permit, ACTION, "attempt-1") == first
+    with pytest.raises(AlreadyRedeemed):
+        await client.redeem(permit, ACTION, "attempt-2")
+
+
+async def test_a_permit_is_for_this_action_in_any_spelling(
+    service: Service, client: EngineClient
+) -> None:
+    permit = permit_of(await approved(service, client))
+    with pytest.raises(ActionDiffers):
+        await client.redeem(permit, {**ACTION, "hosts": ["10.0.0.2"]}, "attempt-1")
+    with pytest.raises(ActionDiffers):
+        await client.redeem(permit, None, "attempt-1")
+    turned = dict(reversed(list(ACTION.items())))
+    assert (await client.redeem(permit, turned, "attempt-1")).identity == permit.of
+
+
+async def test_without_an_action_the_permit_is_for_none(
+    service: Service, client: EngineClient
+) -> None:
+    asked = await client.ask("12345_2", "替换故障机", ["zhangsan"])
+    await service.says("zhangsan", "TY 12345_2")
+    permit = permit_of(await client.wait(asked, WITHIN_S))
+    with pytest.raises(ActionDiffers):
+        await client.redeem(permit, ACTION, "attempt-1")
+    assert (await client.redeem(permit, None, "attempt-1")).action_digest is None
+
+
+async def test_a_permit_that_was_changed_or_is_anothers_is_none(
+    service: Service, client: EngineClient
+) -> None:
+    permit = permit_of(await approved(service, client))
+    with pytest.raises(BadPermit):
+        await client.redeem(Permit(permit.text[:-3] + "abc", permit.of), ACTION, "attempt-1")
+    async with EngineClient(service.base, OTHER_TOKEN) as other:
+        with pytest.raises(BadPermit):
+            await other.redeem(permit, ACTION, "attempt-1")
+    assert (await client.redeem(permit, ACTION, "attempt-1")).identity == permit.of
+
+
+async def test_a_permit_ends_and_the_next_run_is_asked(
+    service: Service, client: EngineClient
+) -> None:
+    permit = permit_of(await approved(service, client))
+    service.clock.advance(seconds=900)
+    with pytest.raises(PermitExpired):
+        await client.redeem(permit, ACTION, "attempt-1")
+
+
+async def test_what_is_taken_back_or_frozen_is_not_redeemed(
+    service: Service, client: EngineClient
+) -> None:
+    back = await approved(service, client)
+    frozen = await approved(service, client, "12345_3")
+    execute, now = service.app[keys.WRITER].execute, service.clock()
+    await execute(Revoke(at=now, by="zhangsan", reply_id="12345_2"))
+    with pytest.raises(Revoked):
+        await client.redeem(permit_of(back), ACTION, "attempt-1")
+    await execute(FreezeApprovals(at=now, by="shell:root", why="网络变更"))
+    with pytest.raises(Frozen, match="网络变更"):
+        await client.redeem(permit_of(frozen), ACTION, "attempt-1")
+    await execute(ThawApprovals(at=now, by="shell:root"))
+    assert (await client.redeem(permit_of(frozen), ACTION, "attempt-1")).obj_id == "12345_3"
+    kinds = [one.type.rpartition(".")[2] for one in await follow(client, 3)]
+    assert kinds == ["approved", "approved", "revoked"]
+
+
+async def test_whoever_only_reads_gets_no_permit(service: Service, client: EngineClient) -> None:
+    ended = await approved(service, client)
+    async with EngineClient(service.base, READER_TOKEN) as reader:
+        (decision,) = await follow(reader, 1)
+        assert decision.approval.identity == ended.identity
+        assert (decision.permit, (await reader.wait(ended, WITHIN_S)).permit) == (None, None)
+
+
+async def test_an_outcome_is_reported_once_and_again_alike(
+    service: Service, client: EngineClient
+) -> None:
+    asked = await client.ask("12345_3", "替换故障机", ["zhangsan"])
+    with pytest.raises(NotApproved):
+        await client.report(asked, "succeeded")
+    ended = await approved(service, client)
+    await client.redeem(permit_of(ended), ACTION, "attempt-1")
+    told = await client.report(ended, Outcome.SUCCEEDED, "10.0.0.1 → 10.0.0.254")
+    assert told.identity == ended.identity
+    assert await client.report(ended.approval_id, "succeeded", "10.0.0.1 → 10.0.0.254") == told
+    with pytest.raises(OutcomeDiffers):
+        await client.report(ended, Outcome.FAILED)
+    with pytest.raises(ValueError, match="perhaps"):
+        await client.report(ended, "perhaps")
 
 
 # What it costs to import.
