@@ -121,7 +121,9 @@ def _problem(answer: aiohttp.ClientResponse, body: bytes) -> EngineError:
     if status in AGAIN and code != NO_USE:
         return Unreachable(f"HTTP {status} {code}: {detail}", asked_pause_s(answer.headers))
     if status < 400:
-        return UnexpectedAnswer(f"HTTP {status}: redirects are not followed; mend the address")
+        return UnexpectedAnswer(
+            f"HTTP {status}: only 200 and 201 are read; redirects are not followed"
+        )
     return refused(code, status, detail, document)
 
 

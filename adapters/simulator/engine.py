@@ -114,7 +114,8 @@ class HealingEngine:
 
     async def _give_up_what_is_unknown(self) -> None:
         """The service was restored. What it still knows ends in its feed; the rest never will."""
-        for approval_id, (_, run) in list(self._open.items()):
+        waiting = [one for one in self._open.items() if one[1][1].ask.state == "waiting"]
+        for approval_id, (_, run) in waiting:
             try:
                 await self._client.look(approval_id)
             except UnknownApproval:
