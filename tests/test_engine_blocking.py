@@ -135,9 +135,12 @@ def test_it_shows_no_token() -> None:
 
 
 INTERRUPTED = """
+import signal
 import sys
 from adapters.engine.blocking import BlockingEngineClient
 
+# Whoever runs the tests in the background has it ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with BlockingEngineClient(sys.argv[1], "a-token-of-this-test") as client:
     try:
         print("waiting", flush=True)

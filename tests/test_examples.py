@@ -1,11 +1,13 @@
 """The examples for engines do what they say at a real service; docs/engines.md shows them whole."""
 
 import asyncio
+import json
 import os
 import re
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -13,12 +15,15 @@ from typing import Any
 
 import pytest
 
+from adapters.engine.client import EngineClient
 from domain.commands import FreezeApprovals
 from tests.service import OTHER_TOKEN, TOKEN, Service
 from web import keys
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES, GUIDE = ROOT / "examples", ROOT / "docs" / "engines.md"
+README = ROOT / "README.md"
+PUBLIC_URL = "http://127.0.0.1:8000/o/bk_fta_solutions"
 WITHIN_S = 60.0
 HEALING = {
     "heal.py": [sys.executable],
@@ -198,3 +203,42 @@ def test_the_guide_shows_the_examples_as_they_are() -> None:
     assert blocks == {
         path.read_text(encoding="utf-8") for path in EXAMPLES.iterdir() if path.is_file()
     }
+
+
+async def test_the_readmes_lines_of_python_do_what_they_say(service: Service) -> None:
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert PUBLIC_URL in block
+    code = f"async def run():\n{textwrap.indent(block.replace(PUBLIC_URL, service.base), '    ')}"
+    names: dict[str, Any] = {
+        "EngineClient": EngineClient,
+        "token": TOKEN,
+        "action": ACTION,
+        "attempt": "attempt-1",
+    }
+    exec(code, names)  # noqa: S102  # it is ours
+    running = asyncio.create_task(names["run"]())
+    await answered(service, "TY 12345_2")
+    async with asyncio.timeout(WITHIN_S):
+        await running
+    _, events = await the_one(service)
+    assert "approval.redeemed" in events
+
+
+async def test_the_readmes_lines_of_curl_do_what_they_say(service: Service) -> None:
+    text = README.read_text("utf-8")
+    (block,) = re.findall(r"^```console\n(\$ TOKEN=.*?)^id: ", text, re.MULTILINE | re.DOTALL)
+    script = block.replace("$ curl", "curl").replace(
+        "localhost:8000/o/bk_fta_solutions", service.base
+    )
+    ask, listen = script.split("\n", 1)[1].split("\ncurl -sN")
+    commands = f"TOKEN={TOKEN}\n{ask}\necho\nexec curl -sN{listen}"
+    async with started(service, ["bash", "-c", commands]) as process:
+        await answered(service, "TY 12345_2")
+        assert process.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            approval = await process.stdout.readline()
+            told = await process.stdout.readuntil(b"data: ")
+    assert json.loads(approval)["obj_id"] == "12345_2"
+    assert re.search(r"^id: \d+\r?\nevent: fta.approval.approved\r?\n", told.decode(), re.MULTILINE)
