@@ -57,12 +57,16 @@ class Scripted:
 
     answers: list[Answer] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    transports: list[asyncio.Transport] = field(default_factory=list)
+    """Of each request, in their order."""
     url: str = ""
 
     def then(self, *answers: Answer) -> None:
         self.answers += answers
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        self.transports.append(request.transport)
         text = await request.text()
         path = request.path.removeprefix(f"{PREFIX}/api/v1")
         self.requests.append(

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from typing import TypeVar
 
 import pytest
 
-from adapters.engine.blocking import BlockingEngineClient
+from adapters.engine.blocking import BlockingEngineClient, Reading
 from adapters.engine.client import EngineClient
 from adapters.engine.documents import Decision, Status
 from adapters.engine.errors import ConflictingRequest, StillPending, Unreachable
+from adapters.engine.reading import read_decision
 from tests.scripted import Scripted, approval, decision, hangs, says, scripted_service, streams
 from tests.service import TOKEN, WITHIN_S, Service
 
@@ -79,17 +80,55 @@ async def test_several_threads_share_one(service: Service) -> None:
     assert await aside(script) == {f"{n}_1" for n in range(40)}
 
 
-async def test_leaving_the_iterator_ends_the_connection(scripted: Scripted) -> None:
-    scripted.then(streams(decision(1), decision(2), ends=False))
+async def test_leaving_the_iterator_ends_its_connection_and_the_client_stays_open(
+    scripted: Scripted,
+) -> None:
+    scripted.then(streams(decision(1), decision(2), ends=False), says(approval()))
+    ended = threading.Event()
 
     def script() -> list[int]:
         with BlockingEngineClient(scripted.url, TOKEN) as client:
-            for one in client.decisions():
-                return [one.position]
-        return []
+            found = [one.position for one in first_of(client.decisions())]
+            assert ended.wait(WITHIN_S)
+            client.look(approval()["approval_id"])
+            return found
 
-    assert await aside(script) == [1]
+    running = asyncio.create_task(aside(script))
+    async with asyncio.timeout(WITHIN_S):
+        while not (scripted.transports and scripted.transports[0].is_closing()):
+            await asyncio.sleep(0.01)
+    ended.set()
+    assert await running == [1]
     assert threads() == []
+
+
+def first_of(decisions: Generator[Decision, None, None]) -> list[Decision]:
+    for one in decisions:
+        decisions.close()
+        return [one]
+    return []
+
+
+async def test_closing_a_reader_waits_for_a_step_that_was_interrupted() -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> AsyncGenerator[Decision, None]:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+            yield read_decision(decision(1), "1", None)
+        finally:
+            await let_go.wait()
+
+    reading = Reading(slow_to_end())
+    step = asyncio.create_task(reading.next())
+    await begun.wait()
+    step.cancel()
+    closing = asyncio.create_task(reading.close())
+    await asyncio.sleep(0)
+    let_go.set()
+    await closing
+    assert step.cancelled()
 
 
 async def test_closing_ends_what_other_threads_wait_for(scripted: Scripted) -> None:
@@ -137,7 +176,7 @@ def test_it_shows_no_token() -> None:
 INTERRUPTED = """
 import signal
 import sys
-from adapters.engine.blocking import BlockingEngineClient
+from adapters.engine.blocking import BlockingEngineClient, Reading
 
 # Whoever runs the tests in the background has it ignored, and that is inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)

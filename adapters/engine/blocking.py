@@ -95,7 +95,7 @@ class BlockingEngineClient:
         self, after: int = 0, feed_id: str | None = None
     ) -> Generator[Decision, None, None]:
         """Every decision after a position; each `next` waits for one. Leaving it closes it."""
-        reading = _Reading(self._client.decisions(after, feed_id))
+        reading = Reading(self._client.decisions(after, feed_id))
         try:
             while True:
                 yield self._run(reading.next())
@@ -135,7 +135,7 @@ class BlockingEngineClient:
         await self._client.__aexit__(None, None, None)
 
 
-class _Reading:
+class Reading:
     """One reader of the feed. Closing waits for a step that was interrupted to have ended."""
 
     def __init__(self, decisions: AsyncGenerator[Decision, None]) -> None:
