@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, cast
 
-from domain import approvers, errors, identity, redeeming
+from domain import approvers, errors, identity, redeeming, wording
 from domain.aggregate import Aggregate, Event, applies
 from domain.approvers import Answer
 from domain.commands import RecordDelivery, RequestApproval
@@ -452,6 +452,11 @@ class Approval(Aggregate):
         wanted = Status.APPROVED if verdict is Verdict.APPROVE else Status.REJECTED
         return self.status is wanted and same_person(self.ending.by) == same_person(userid)
 
+    @property
+    def alarm(self) -> wording.Alarm | None:
+        """What the message that asks says of the alarm, if its words name one."""
+        return wording.alarm_of(self.kind, self.requested.details)
+
     def card_name(self, userid: str) -> str:
         """
         The name of the card that asks one member; WeCom takes each once, for ever.
@@ -499,7 +504,7 @@ class Approval(Aggregate):
         self.kind = Kind(event.kind)
         self.expires_at = event.expires_at
         self.ending: Ending | None = None
-        self.notifications = Notifications(event.asked, event.message, self.reply_id)
+        self.notifications = Notifications(event.asked, event.message, self.reply_id, self.alarm)
         self.nobody_reached = False
         self.reminded = False
         self.permit: Permit | None = None

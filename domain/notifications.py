@@ -8,6 +8,7 @@ from enum import StrEnum
 from domain import wording
 from domain.decision import Channel
 from domain.identity import same_person
+from domain.wording import Alarm
 
 ASK, CARD = "ask/", "card/"
 """How the names of two kinds of notice begin: the message that asks, the change of a card."""
@@ -67,9 +68,12 @@ class Notifications:
 
     Args:
         asked: Whom the message that asks goes to.
+        alarm: What that message says of the alarm, if its words name one.
     """
 
-    def __init__(self, asked: Sequence[str], message: str, reply_id: str) -> None:
+    def __init__(
+        self, asked: Sequence[str], message: str, reply_id: str, alarm: Alarm | None = None
+    ) -> None:
         self.of = {same_person(userid): Delivery(userid) for userid in asked}
         self.recorded: set[str] = set()
         """Notices of which it is known what became of them."""
@@ -79,6 +83,7 @@ class Notifications:
         self._opened_by: set[str] = set()
         self._message = message
         self._reply_id = reply_id
+        self._alarm = alarm
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Notifications) and vars(self) == vars(other)
@@ -107,7 +112,7 @@ class Notifications:
         if delivery is not None and delivery.was_shown:
             return not delivery.cut and self._room_in_a_text >= 0
         if channel is Channel.CARD:
-            return wording.fits_a_card(self._message)
+            return wording.fits_a_card(self._message, self._alarm)
         return self._room_in_a_text >= wording.LINK_BYTES
 
     def does_opening_matter(self, userid: str) -> bool:
@@ -164,7 +169,7 @@ class Notifications:
     @property
     def _room_in_a_text(self) -> int:
         # Asked for, not kept: most loads of an approval never need it.
-        return wording.bytes_left(self._message, self._reply_id)
+        return wording.bytes_left(self._message, self._reply_id, self._alarm)
 
     # State. Assign, never check: these run again on every load.
 

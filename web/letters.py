@@ -164,9 +164,9 @@ class Letters:
 
     def _asking(self, approval: Approval, userid: str) -> Letter:
         page = self._addresses.page_of(approval.approval_id)
-        text, cut = wording.asking_text(
-            approval.requested.message, approval.reply_id, page if self._style.link else None
-        )
+        message, alarm = approval.requested.message, approval.alarm
+        link, todo = page if self._style.link else None, self._addresses.todo
+        text, cut = wording.asking_text(message, approval.reply_id, link, alarm, todo)
         plain = notices.plain_waiting(approval, page)
         if not self._style.card:
             return Letter(text=text, cut=cut, plain=plain, once=True)
@@ -176,7 +176,7 @@ class Letters:
             once=True,
             plain=plain,
             card=cards.asking_card(approval, userid, page, self._clockface, self._clock()),
-            card_cut=not wording.fits_a_card(approval.requested.message),
+            card_cut=not wording.fits_a_card(message, alarm),
             beside_card=self._style.text,
         )
 

@@ -17,6 +17,8 @@ LONG_MESSAGE = 80  # a headline up to here, a paragraph beyond
 BUSINESS = "业务"
 RISK = {Risk.LOW: "低风险", Risk.MEDIUM: "中风险", Risk.HIGH: "高风险"}
 KIND = {Kind.SOLUTION: "自愈套餐", Kind.CONVERGENCE: "异常防御"}
+# What the two buttons say: FTA's own words on the page of mechanism A.
+BUTTONS = {Kind.SOLUTION: ("同意", "驳回"), Kind.CONVERGENCE: ("准许执行自愈套餐", "拒绝执行")}
 STATUS = {
     Status.PENDING: "待审批",
     Status.APPROVED: "已同意",
@@ -59,6 +61,7 @@ def shown(
         "revoke_token": _revocation_token(request, approval),
         "open_first": view == LIST and approval.risk is Risk.HIGH,
         "view": view,
+        "buttons": dict(zip(("approve", "reject"), BUTTONS[approval.kind], strict=True)),
         "reason": "",
         "token": form_token(request, approval, view),
     }

@@ -12,16 +12,18 @@ from adapters.wecom.messages import ENDED, HOW, Clockface, in_chinese
 from domain.approval import Approval
 from domain.decision import Kind, Risk, Verdict
 from domain.identity import same_person
-from domain.wording import CARD_CHARACTERS
+from domain.wording import CARD_CHARACTERS, FACT_CHARACTERS, fits_a_card
 
 Card = dict[str, Any]
 
+MOST_FACTS = 6
 APPROVE_STYLE, REJECT_STYLE = 1, 4
 RED, GREY = 2, 0
-TITLE_CHARACTERS, SUBTITLE_CHARACTERS, VALUE_CHARACTERS = 36, 44, 30
+TITLE_CHARACTERS, SUBTITLE_CHARACTERS = 36, 44
 CUT_MARK = "…（未显示完，请打开详情查看后审批）"
 RISK = {Risk.LOW: "低风险", Risk.MEDIUM: "中风险", Risk.HIGH: "高风险"}
 KIND = {Kind.SOLUTION: "自愈套餐", Kind.CONVERGENCE: "异常防御"}
+WHAT = {Kind.SOLUTION: "操作", Kind.CONVERGENCE: "异常防御"}
 # What of the details says where it happens, in this order.
 PLACES = ("业务", "IP", "集群", "模块")
 BUTTON = re.compile(r"(?P<verdict>approve|reject)/(?P<reply_id>[A-Za-z0-9_:.-]{1,90})", re.ASCII)
@@ -34,7 +36,7 @@ def asking_card(
     return {
         **_head(approval, userid, "待审批", page),
         "main_title": {
-            "title": _cut(f"{RISK[approval.risk]}操作待您审批", TITLE_CHARACTERS),
+            "title": _cut(f"{RISK[approval.risk]}{WHAT[approval.kind]}待您审批", TITLE_CHARACTERS),
             "desc": f"{clockface.show(approval.expires_at, now)} 前有效（{clockface.zone.key}）",
         },
         "sub_title_text": _message(approval),
@@ -66,7 +68,7 @@ def outcome_card(
         "horizontal_content_list": facts,
         "button_list": _buttons(approval),
         # Takes the place of the buttons, grey and dead.
-        "replace_text": _cut(f"已{word} {who}{at}", VALUE_CHARACTERS),
+        "replace_text": _cut(f"已{word} {who}{at}", FACT_CHARACTERS),
     }
 
 
@@ -88,30 +90,38 @@ def _head(approval: Approval, userid: str, state: str, page: str) -> Card:
 
 def _message(approval: Approval) -> str:
     message = approval.requested.message
-    if len(message) <= CARD_CHARACTERS:
+    if fits_a_card(message, approval.alarm):
         return message
     return message[: CARD_CHARACTERS - len(CUT_MARK)] + CUT_MARK
 
 
 def _facts(approval: Approval, userid: str) -> list[Card]:
-    """At most six; what a fact is called has room for five characters."""
+    """What a fact is called has room for five characters."""
     asked = approval.requested
     others = [name for name in approval.approvers if same_person(name) != same_person(userid)]
-    places = [asked.details[name] for name in PLACES if asked.details.get(name)]
-    where = " / ".join(places) or asked.biz_id or asked.engine
     run = f"，第 {asked.run} 次执行" if asked.run > 1 else ""
     return [
         _fact("编号", f"{approval.reply_id}{run}"),
-        _fact("位置", where),
+        *_where(approval),
         _fact("风险", RISK[approval.risk]),
         _fact("类型", KIND[approval.kind]),
         _fact("还问了", "、".join(others) or "没有别人"),
-    ]
+    ][:MOST_FACTS]
+
+
+def _where(approval: Approval) -> list[Card]:
+    """Of an alarm its business and type, each by itself: whoever decides goes by them."""
+    asked, alarm = approval.requested, approval.alarm
+    if alarm is not None and (alarm.business or alarm.alarm_type):
+        named = (("业务", alarm.business), ("告警类型", alarm.alarm_type))
+        return [_fact(name, value) for name, value in named if value]
+    places = [asked.details[name] for name in PLACES if asked.details.get(name)]
+    return [_fact("位置", " / ".join(places) or asked.biz_id or asked.engine)]
 
 
 def _fact(name: str, value: str) -> Card:
     # An id is never cut: half of it could be another one.
-    shown = value if name == "编号" else _cut(value, VALUE_CHARACTERS)
+    shown = value if name == "编号" else _cut(value, FACT_CHARACTERS)
     return {"keyname": name, "value": shown}
 
 
