@@ -61,6 +61,11 @@ def answer_to(wechat, call):
 def run(wechat, name, args, kwargs):
     if name == "noop":
         return None
+    if name == "old_notice":  # a notice.py that was left as it was, or one that was not
+        module = type(sys)("manager.solution.notice")
+        module.get_approve_result = {"old": answer_to, "new": wechat.get_approve_result}[args[0]]
+        sys.modules["manager.solution.notice"] = module
+        return None
     if name == "outcome":  # of a poll, by each mechanism
         got = wechat.get_approve_result(*args)
         kinds = ("waiting", "notice", "get_bak_ip")

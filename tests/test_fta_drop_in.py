@@ -1,5 +1,6 @@
 """examples/fta/wechat.py against the running service, under Python 3 and under a Python 2.7."""
 
+import asyncio
 import json
 import os
 import time
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from domain.commands import FreezeApprovals, Revoke, ThawApprovals
 from tests.fta_interpreters import Engine, engine, interpreters, pythons_2
 from tests.service import OTHER_TOKEN, TOKEN, Service
+from web import keys
 
 
 @pytest.fixture(scope="module", params=interpreters(), ids=lambda path: Path(path).name)
@@ -71,8 +74,13 @@ async def decide(service: Service, words: str, userid: str = "zhangsan") -> None
 
 
 def test_a_python_2_7_is_among_those_that_run_this() -> None:
-    """CI installs one; without it half of what the drop-in promises would go untested."""
-    assert pythons_2(), "install jython, or put a python2.7 on the path"
+    """On a developer's machine its absence is said; in CI, which installs one, it is an error."""
+    if pythons_2():
+        return
+    missing = "NO PYTHON 2.7: examples/fta/wechat.py was tried under Python 3 only; install jython"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 # Asking.
@@ -355,3 +363,208 @@ async def test_a_lost_service_decides_nothing_and_says_why(fta: Engine, service:
     assert "URLError" in polled["log"][0]
     await fta.call("noop", settings={"ADDRESS": service.base})
     assert (await fta.polls())["state"] == "rejected"
+
+
+# 通过: once, to one execution.
+
+
+async def test_an_approval_is_redeemed_before_the_engine_hears_of_it(
+    fta: Engine, service: Service
+) -> None:
+    asked = await fta.asks()
+    await decide(service, "TY 12345_2")
+    got = await fta.polls()
+    assert got["status"] == "success"
+    assert got["row"] == {
+        "obj_id": f"{asked['number']}-12345_2",
+        "alarm_id": 12345,
+        "node_idx": 2,
+        "approval": 1,
+        "reason": "同意（微信审批）",
+        "approver": "zhangsan",
+    }
+    assert await times_redeemed(service, asked) == 1
+
+
+async def test_the_same_execution_that_polls_again_gets_the_same_answer(
+    fta: Engine, another: Engine, service: Service
+) -> None:
+    asked = await fta.asks()
+    await decide(service, "TY 12345_2 已确认")
+    first = await fta.polls()
+    assert first["row"]["reason"] == "同意（微信审批）：已确认"
+    service.clock.advance(hours=1)
+    assert await fta.polls() == first
+    assert await another.polls() == first
+    assert await times_redeemed(service, asked) == 1
+
+
+async def test_a_retry_of_what_was_approved_waits_for_a_yes_of_its_own(
+    fta: Engine, service: Service
+) -> None:
+    """S1 of the old system, the way round that is dangerous."""
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    assert (await fta.polls())["status"] == "success"
+    assert (await fta.asks())["run"] == 2
+    assert await fta.polls() is None
+    assert "审批成功：12345_2 您已于" in await service.heard("zhangsan", "TY 12345_2")
+    assert await fta.polls() is None
+    await decide(service, "TY 12345_2.2")
+    assert (await fta.polls())["status"] == "success"
+
+
+async def test_of_two_executions_that_asked_the_same_one_gets_it(
+    fta: Engine, another: Engine, service: Service
+) -> None:
+    asked = await fta.asks()
+    assert await another.asks() == asked
+    await decide(service, "TY 12345_2")
+    got = [await fta.polls(), await another.polls(), await fta.polls()]
+    assert [one["state"] for one in got] == ["approved", "used", "used"]
+    assert [one["row"]["approval"] for one in got] == [1, 0, 0]
+    assert got[1]["row"]["reason"] == "审批已用于另一次执行，请重试"
+    assert await times_redeemed(service, asked) == 1
+
+
+async def test_of_two_machines_that_share_no_notes_one_gets_it(
+    fta: Engine, elsewhere: Engine, service: Service
+) -> None:
+    await fta.asks()
+    await elsewhere.asks()
+    await decide(service, "TY 12345_2")
+    got = await asyncio.gather(fta.polls(), elsewhere.polls())
+    assert sorted(one["state"] for one in got) == ["approved", "used"]
+
+
+async def test_an_execution_thought_dead_and_its_retry_are_not_both_approved(
+    fta: Engine, another: Engine, service: Service, notes: Path
+) -> None:
+    """It never heard its end and did not poll for long; if it polls all the same, one of the two
+    is told, once."""
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    grow_old(notes, 181)
+    assert (await another.asks())["run"] == 2
+    await decide(service, "TY 12345_2.2")
+    got = [await fta.polls(), await another.polls()]
+    assert [one["state"] for one in got] == ["approved", "used"]
+
+
+async def test_an_engine_that_died_while_asking_leaves_one_that_asks_again_alone_in_doubt(
+    fta: Engine, service: Service, notes: Path
+) -> None:
+    """Its note stays, so that nobody can tell how many poll: one poll is told, and no more."""
+    (notes / "12345_2").mkdir(parents=True)
+    (notes / "12345_2" / f"1.{'0' * 32}.asking").write_text("{}")
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    assert [(await fta.polls())["state"] for _ in range(2)] == ["approved", "used"]
+
+
+async def test_another_approval_under_the_same_name_is_not_the_one_that_was_asked(
+    fta: Engine, service: Service, notes: Path
+) -> None:
+    """The store was restored to a time before it, and somebody has asked since."""
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    (name,) = listening(notes)
+    (notes / "12345_2" / name).write_text(json.dumps({"number": 10**9}))
+    assert await fta.polls() is None
+
+
+async def test_a_permit_that_has_expired_is_no_approval(fta: Engine, service: Service) -> None:
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    service.clock.advance(seconds=901)
+    got = await fta.polls()
+    assert (got["status"], got["state"]) == ("failure", "too-late")
+    assert got["row"]["reason"] == "审批已同意，但许可已失效，请重试"
+    assert (await fta.asks())["run"] == 2
+
+
+async def test_a_revoked_approval_is_none(fta: Engine, service: Service) -> None:
+    asked = await fta.asks()
+    await decide(service, "TY 12345_2")
+    await service.app[keys.WRITER].execute(
+        Revoke(
+            at=service.clock(),
+            by="lisi",
+            reply_id=asked["reply_id"],
+            reason="搞错了",
+        )
+    )
+    got = await fta.polls()
+    assert (got["row"]["approval"], got["row"]["approver"]) == (0, "lisi")
+    assert got["row"]["reason"] == "同意已被撤销：搞错了"
+
+
+async def test_while_everything_is_frozen_nothing_is_handed_over(
+    fta: Engine, service: Service
+) -> None:
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    execute = service.app[keys.WRITER].execute
+    await execute(FreezeApprovals(at=service.clock(), by="shell:root", why="网络变更"))
+    answer = await fta.call("get_approve_result", 12345, 2)
+    assert answer["result"]["status"] is None
+    assert "frozen" in answer["log"][0]
+    await execute(ThawApprovals(at=service.clock(), by="shell:root"))
+    assert (await fta.polls())["status"] == "success"
+
+
+async def test_a_caller_that_names_its_run_gets_that_runs_approval_and_no_other(
+    fta: Engine, another: Engine, service: Service
+) -> None:
+    await fta.asks(run=1)
+    await decide(service, "TY 12345_2")
+    await another.asks(run=2)
+    first = await fta.polls(run=1)
+    assert first["status"] == "success"
+    assert await fta.polls(run=1) == first
+    assert await another.polls(run=2) is None
+
+
+async def test_each_mechanism_ends_an_approved_node_by_its_own_words(
+    fta: Engine, service: Service
+) -> None:
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    assert await outcomes(fta) == [
+        ["success", None, "[zhangsan]通过 了审批 [准许执行自愈套餐-（zhangsan）微信操作]"],
+        ["success", None, "同意（微信审批）"],
+        ["success", None, "成功获取备机10.0.0.9"],
+    ]
+
+
+async def test_what_came_of_the_action_is_reported(fta: Engine, service: Service) -> None:
+    asked = await fta.asks()
+    refused = await fta.call("report_outcome", 12345, 2, "succeeded")
+    assert "409 not-approved" in refused["refused"]
+    await decide(service, "TY 12345_2")
+    await fta.polls()
+    for _ in range(2):
+        answer = await fta.call("report_outcome", 12345, 2, "succeeded", "已替换", in_bytes=True)
+        assert answer["result"] is None
+    refused = await fta.call("report_outcome", 12345, 2, "failed")
+    assert "409 outcome-differs" in refused["refused"]
+    (event,) = [e for e in await service.events(asked["approval_id"]) if "outcome" in e["type"]]
+    assert (event["data"]["outcome"], event["data"]["detail"]) == ("succeeded", "已替换")
+
+
+async def test_neither_token_nor_permit_is_logged(fta: Engine, service: Service) -> None:
+    await fta.asks()
+    await decide(service, "TY 12345_2")
+    (decision,) = await service.decisions()
+    await service.app[keys.WRITER].execute(
+        FreezeApprovals(at=service.clock(), by="shell:root", why="网络变更")
+    )
+    answer = await fta.call("get_approve_result", 12345, 2)
+    assert answer["log"]
+    assert TOKEN not in json.dumps(answer)
+    assert decision["data"]["permit"] not in json.dumps(answer)
+
+
+async def times_redeemed(service: Service, asked: Any) -> int:
+    events = await service.events(asked["approval_id"])
+    return [event["type"] for event in events].count("approval.redeemed")

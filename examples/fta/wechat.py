@@ -234,7 +234,7 @@ def report_outcome(alarm_id, node_idx, outcome, detail=u"", run=None):
     approval = _Polling(obj_id, run).approval()
     if approval is None:
         raise ApproveError(u"no run of %s was asked from here" % obj_id)
-    body = {"outcome": outcome, "detail": _text(detail)}
+    body = {"outcome": _text(outcome), "detail": _text(detail)}
     status, answer = _call("POST", "/approvals/%s/outcome" % approval["approval_id"], body)
     if status != 200:
         raise _refusal(status, answer)
@@ -268,12 +268,13 @@ class _Asking(object):
     def _next_run(self, last):
         if last is not None and last["status"] == "pending":
             return last["run"]
-        if self.notes.may_listen():
+        highest = last["run"] if last else 0
+        if self.notes.may_listen(highest):
             raise ApproveError(
                 u"上一次执行可能还在等待 %s 的审批结果，未发起新的审批，请 %d 秒后重试"
                 % (self.obj_id, LISTENS_S)
             )
-        return max(last["run"] if last else 0, self.notes.newest() or 0) + 1
+        return max(highest, self.notes.newest() or 0) + 1
 
     def _post(self):
         """The same request until it is answered: the service knows it again."""
@@ -505,10 +506,19 @@ class _Notes(object):
         earlier = [n for n in self._all() if n.run < run and not self.was_told(n.run)]
         return len(self.of(run)) == 1 and not earlier
 
-    def may_listen(self):
-        """Whether an execution may still be polling that was not told the end."""
+    def may_listen(self, highest):
+        """
+        Whether an execution may still be polling that was not told the end.
+
+        One that is only asking, for a run that the service has not heard of, asks the same as we.
+
+        Args:
+            highest: The highest run that the service knows of; it has ended.
+        """
         return any(
-            _age_s(note.path) < LISTENS_S for note in self._all() if not self.was_told(note.run)
+            _age_s(note.path) < LISTENS_S and not self.was_told(note.run)
+            for note in self._all()
+            if note.is_asked or note.run <= highest
         )
 
     def touch(self, run):
