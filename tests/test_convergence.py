@@ -97,6 +97,14 @@ def test_whatever_it_says_the_text_fits_and_tells_how_to_answer(
         assert not cut
 
 
+def test_what_fits_by_the_rule_fits_with_the_longest_addresses() -> None:
+    alarm, room = Alarm("支付", "ping"), bytes_left("", "1_1", Alarm("支付", "ping")) - LINK_BYTES
+    todo = "x" * LINK_BYTES
+    link = "x" * (LINK_BYTES - len("\n详情: ".encode()))
+    assert not asking_text("a" * room, "1_1", link, alarm, todo)[1]
+    assert asking_text("a" * (room + 20), "1_1", link, alarm, todo)[1]
+
+
 def test_an_address_that_is_too_long_has_no_line() -> None:
     longest = TODO + "x" * (LINK_BYTES - len(TODO))
     assert f"\n微信：{longest}\n" in asking_text("重启", "1_1", None, Alarm(), longest)[0]

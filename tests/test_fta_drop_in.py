@@ -162,7 +162,9 @@ async def test_an_obj_id_is_a_name_and_no_path(
 ) -> None:
     assert "obj_id" in await fta.refused(obj_id)
     assert not listening(notes)
-    assert await fta.polls(f"../{obj_id}") is None  # type: ignore[arg-type]
+    polled = await fta.call("get_approve_result", f"../{obj_id}", 2)
+    assert polled["result"]["status"] is None
+    assert "is no obj_id" in polled["log"][0]
 
 
 # Which run.

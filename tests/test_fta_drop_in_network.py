@@ -42,7 +42,8 @@ class Between:
     lose: int = 0
     """How many answers to what was carried out are still to be lost."""
     seen: list[str] = field(default_factory=list)
-    url: str = ""
+    says: str | None = None
+    """What zhangsan writes as soon as an answer is lost."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(f"{request.method} {request.path_qs}")
@@ -57,6 +58,9 @@ class Between:
                 raw, status = await response.read(), response.status
         if self.lose and request.method == "POST":
             self.lose -= 1
+            if self.says is not None:
+                await self.service.heard("zhangsan", self.says)
+                self.says = None
             assert request.transport is not None
             request.transport.abort()
         return web.Response(body=raw, status=status, content_type="application/json")
@@ -121,6 +125,24 @@ async def test_a_decision_of_an_ask_that_was_given_up_is_not_the_next_ones(
     await service.heard("zhangsan", "TY 12345_2")
     assert (await fta.asks())["run"] == 2
     assert await fta.polls() is None
+
+
+async def test_a_decision_while_the_answer_was_lost_is_this_executions_own(
+    fta: Engine, between: Between
+) -> None:
+    """Nobody else asked this run: only what the service said of our own request was lost."""
+    between.lose, between.says = 1, "TY 12345_2"
+    assert (await fta.asks())["run"] == 1
+    assert (await fta.polls())["status"] == "success"
+
+
+async def test_a_decision_while_another_executions_request_is_joined_is_not_ours(
+    fta: Engine, between: Between, service: Service
+) -> None:
+    await fta.asks()
+    between.lose, between.says = 1, "TY 12345_2"
+    assert "12345_2 的审批刚刚结束" in await fta.refused()
+    assert (await fta.polls())["status"] == "success"
 
 
 async def test_a_lost_answer_to_redeeming_is_asked_for_again_by_the_next_poll(
