@@ -46,7 +46,8 @@ def answer_to(wechat, call):
         setattr(wechat, name, str(value) if isinstance(value, type(u"")) else value)
     args, kwargs = call.get("args", []), native(call.get("kwargs", {}))
     if call.get("bytes"):  # as a caller of Python 2 that never decoded anything
-        args = [a.encode("utf-8") if isinstance(a, type(u"")) else a for a in args]
+        args = in_bytes(args)
+        kwargs = {name: in_bytes(value) for name, value in kwargs.items()}
     try:
         return {"result": as_json(wechat, run(wechat, call["call"], args, kwargs))}
     except wechat.ApproveError as error:
@@ -79,6 +80,14 @@ def as_json(wechat, got):
     status, result = got  # as FTA unpacks it
     same = (got.approval, got.reason) == (result["approval"], result["reason"])
     return {"status": status, "row": result, "state": got.state, "is": bool(got), "same": same}
+
+
+def in_bytes(value):
+    if isinstance(value, type(u"")):
+        return value.encode("utf-8")
+    if isinstance(value, dict):
+        return {in_bytes(name): in_bytes(one) for name, one in value.items()}
+    return [in_bytes(one) for one in value] if isinstance(value, list) else value
 
 
 def native(kwargs):

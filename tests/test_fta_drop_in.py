@@ -106,10 +106,10 @@ async def test_bytes_are_read_as_utf_8(fta: Engine, service: Service) -> None:
     assert approval["approvers"] == ["zhangsan", "lisi"]
 
 
-async def test_further_fields_go_along(fta: Engine, service: Service) -> None:
-    asked = await fta.asks(
-        "12345_-1", kind="convergence", details={"业务": "游戏"}, risk="high", expires_in=60
-    )
+@pytest.mark.parametrize("in_bytes", [False, True])
+async def test_further_fields_go_along(fta: Engine, service: Service, in_bytes: bool) -> None:
+    more = {"kind": "convergence", "details": {"业务": "游戏"}, "risk": "high", "expires_in": 60}
+    asked = await fta.asks("12345_-1", **more, in_bytes=in_bytes)
     approval = await service.look(asked["approval_id"])
     assert (approval["kind"], approval["risk"]) == ("convergence", "high")
     assert approval["details"] == {"业务": "游戏"}
