@@ -108,7 +108,12 @@ async def test_bytes_are_read_as_utf_8(fta: Engine, service: Service) -> None:
 
 @pytest.mark.parametrize("in_bytes", [False, True])
 async def test_further_fields_go_along(fta: Engine, service: Service, in_bytes: bool) -> None:
-    more = {"kind": "convergence", "details": {"业务": "游戏"}, "risk": "high", "expires_in": 60}
+    more: dict[str, Any] = {
+        "kind": "convergence",
+        "details": {"业务": "游戏"},
+        "risk": "high",
+        "expires_in": 60,
+    }
     asked = await fta.asks("12345_-1", **more, in_bytes=in_bytes)
     approval = await service.look(asked["approval_id"])
     assert (approval["kind"], approval["risk"]) == ("convergence", "high")

@@ -170,7 +170,10 @@ async def test_the_token_follows_no_redirect(fta: Engine, service: Service) -> N
     assert got == ["/api/v1/approvals"]
 
 
-@pytest.mark.parametrize("body", ["", "<html>", "[]", '{"approvals": 1', "null"])
+@pytest.mark.parametrize(
+    "body",
+    ["", "<html>", "[]", "{}", '{"approvals": [1], "next": null}', '{"approvals": 1', "null"],
+)
 async def test_what_is_no_answer_of_the_service_decides_nothing(
     fta: Engine, service: Service, body: str
 ) -> None:

@@ -161,7 +161,8 @@ def wechat_approve(obj_id, verifier, message, callback_url=None, run=None, **mor
     try:
         _refuse_old_table()
         return _Asking(_body(obj_id, verifier, message, callback_url, more), run).ask()
-    except (EnvironmentError, ValueError) as error:  # the notes, the table of userids, bad bytes
+    # The notes, the table of userids, bad bytes; an answer that is none of the service's.
+    except (EnvironmentError, ValueError, LookupError, TypeError) as error:
         raise ApproveError(_said(error))
 
 
