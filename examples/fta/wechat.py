@@ -403,11 +403,8 @@ class _Polling(object):
 
 
 def _redeem(approval, attempt):
-    """`approved` for this attempt, `used`, `too-late`, `revoked`; None while it cannot be known."""
-    permit = _permit(approval)
-    if permit is None:
-        return None
-    body = {"permit": permit, "action": None, "attempt": attempt}
+    """`approved` for this attempt, `used`, `too-late` or `revoked`; an error while nobody knows."""
+    body = {"permit": _permit(approval), "action": None, "attempt": attempt}
     status, answer = _call("POST", "/permits/redeem", body)
     if status == 200:
         return "approved"
