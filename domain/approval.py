@@ -507,6 +507,8 @@ class Approval(Aggregate):
         self.notifications = Notifications(event.asked, event.message, self.reply_id, self.alarm)
         self.nobody_reached = False
         self.reminded = False
+        self.approved_by: str | None = None
+        """Also after it was revoked."""
         self.permit: Permit | None = None
         """What the approval authorises; it stays what it was when used, revoked or expired."""
         self.redeemed: Approval.Redeemed | None = None
@@ -560,6 +562,7 @@ class Approval(Aggregate):
     @applies(Approved)
     def _approved(self, event: Approved) -> None:
         self.ending = _decided(Status.APPROVED, event)
+        self.approved_by = event.by
         self.permit = self._issued(event)
 
     def _issued(self, event: Approved) -> Permit | None:

@@ -133,8 +133,8 @@ def _requester(approval: Approval) -> list[str]:
 
 def _who_answers_for_it(approval: Approval) -> list[str]:
     """The approvers, and the super approver who decided in their stead."""
-    decided = approval.permit.by if approval.permit is not None else None
-    people = [*approval.approvers, *([decided] if decided else [])]
+    decided = [approval.approved_by] if approval.approved_by is not None else []
+    people = [*approval.approvers, *decided]
     return [userid for userid in merged(people) if not approval.is_requester(userid)]
 
 
