@@ -651,6 +651,7 @@ async def test_an_engine_neither_sees_nor_touches_what_another_asked(service: Se
     asked = (await ask(service))[1]
     path = f"/approvals/{asked['approval_id']}"
     unknown = (await service.api("GET", f"/approvals/{NO_SUCH_ID}", OTHER_TOKEN))[1]
+    del unknown["request_id"]
     for method, below, body in (
         ("GET", "", None),
         ("GET", "/events", None),
@@ -658,6 +659,7 @@ async def test_an_engine_neither_sees_nor_touches_what_another_asked(service: Se
     ):
         status, problem = await service.api(method, path + below, OTHER_TOKEN, json=body)
         assert status == 404
+        del problem["request_id"]
         hidden = json.dumps(problem).replace(asked["approval_id"], NO_SUCH_ID)
         assert json.loads(hidden) == unknown
     assert await listed(service, "", OTHER_TOKEN) == []
@@ -874,14 +876,6 @@ async def test_another_kind_of_body_is_an_unsupported_media_type(service: Servic
         status, problem = await send(service, body, **{"Content-Type": kind})
         assert (status, problem["code"]) == (415, "unsupported-media-type"), kind
     assert await listed(service) == []
-
-
-async def test_a_charset_in_the_content_type_does_no_harm(service: Service) -> None:
-    body = json.dumps(REQUIRED, ensure_ascii=False).encode()
-    status, approval = await send(
-        service, body, **{"Content-Type": "application/json; charset=gbk"}
-    )
-    assert (status, approval["message"]) == (201, REQUIRED["message"])
 
 
 async def test_a_body_too_large_is_refused(service: Service) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -15,7 +14,8 @@ from domain.errors import UnknownApproval
 from projections.document import document, timestamp
 from web import keys
 from web.ask import MAX_INTEGER, ApprovalRequest, CancelRequest, printable, read_body
-from web.errors import Problem, invalid
+from web.errors import invalid
+from web.etags import unless_held
 from web.json_answers import json_answer
 from web.parameters import read_number
 
@@ -29,34 +29,6 @@ NOT_DATA = (
 # Of this API, for everybody (contract 3).
 WITHOUT_TOKEN = ("/permits/keys",)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-
-
-@web.middleware
-async def authentication(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Name the engine by its token; without one only what is for everybody is open."""
-    if _is_for_everybody(request):
-        return await handler(request)
-    engines = request.app[keys.ENGINES]
-    if not engines.any:
-        raise Problem(503, "no-api-token-configured", "set FTA_APPROVAL_API_TOKENS")
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    engine = engines.named(token.strip()) if scheme.lower() == "bearer" else None
-    if engine is None:
-        raise Problem(
-            401,
-            "unauthorized",
-            "send the header Authorization: Bearer TOKEN with a token of this service",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    request[keys.ENGINE] = engine
-    return await handler(request)
-
-
-def _is_for_everybody(request: web.Request) -> bool:
-    below = request.path.removeprefix(f"{request.app[keys.SETTINGS].url_prefix}/api/v1")
-    return below.rstrip("/") in WITHOUT_TOKEN
 
 
 @routes.post("/approvals")
@@ -89,8 +61,8 @@ async def list_approvals(request: web.Request) -> web.Response:
 
 @routes.get("/approvals/{approval_id}")
 async def look(request: web.Request) -> web.Response:
-    """One approval as it is now."""
-    return json_answer(document(await approval_of(request)))
+    """One approval as it is now; nothing of it for who holds it by its ETag."""
+    return unless_held(request, json_answer(document(await approval_of(request))))
 
 
 @routes.get("/approvals/{approval_id}/events")

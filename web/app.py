@@ -32,6 +32,7 @@ from web import (
 from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
+from web.entrance import let_in
 from web.errors import Handler, api_errors, page_errors
 from web.event_stream import Readers
 from web.feed import Feed
@@ -44,6 +45,8 @@ from web.pace import Pace
 from web.pages import set_up_templates
 from web.parts import Parts, build_parts
 from web.quota import ReplyQuota
+from web.rate import RateLimit
+from web.request_ids import label, with_request_id
 from web.secret_key import derived_key, secret_key
 from web.sending import Sender
 from web.settings import Settings
@@ -52,6 +55,8 @@ from web.tally import Tally
 
 MAX_BODY_BYTES = 256 * 1024
 TAKE_OVER_EVERY_S = 1.0
+
+Layer = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger()
 
@@ -84,6 +89,7 @@ def create_app(
     parts = build_parts(settings, clock)
     app = web.Application(middlewares=[_edges], client_max_size=MAX_BODY_BYTES)
     _put_in(app, settings, parts, clock)
+    app[keys.RATE_LIMIT] = RateLimit(settings.api_rate, app[keys.ENGINES].tokens, monotonic)
     app[keys.ADDRESSES] = public_addresses(settings, listening_on)
     _add_routes(app, settings)
     set_up_templates(
@@ -99,6 +105,7 @@ def create_app(
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
     if clockwork:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
+    app.on_response_prepare.append(label)
     app.on_shutdown.append(_let_readers_go)
     return app
 
@@ -171,14 +178,23 @@ async def _edges(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Problem documents for engines, pages for people, silence for WeCom."""
     prefix = request.app[keys.SETTINGS].url_prefix
     if request.path.startswith(f"{prefix}/api/"):
+        layers: tuple[Layer, ...] = (with_request_id, api_errors, let_in)
+    elif request.path.startswith(f"{prefix}/wechat/create_approve"):
+        layers = (with_request_id, page_errors)
+    elif request.path.startswith(f"{prefix}/wechat/entry"):
+        layers = ()
+    else:
+        layers = (page_errors,)
+    for layer in reversed(layers):
+        handler = _within(layer, handler)
+    return await handler(request)
 
-        async def authenticated(request: web.Request) -> web.StreamResponse:
-            return await api.authentication(request, handler)
 
-        return await api_errors(request, authenticated)
-    if request.path.startswith(f"{prefix}/wechat/entry"):
-        return await handler(request)
-    return await page_errors(request, handler)
+def _within(layer: Layer, handler: Handler) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await layer(request, handler)
+
+    return handle
 
 
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:

@@ -207,14 +207,19 @@ async def read_json(request: web.Request) -> Any:
         Problem: 415 for another kind of body, 400 for what is not JSON (RFC 8259; names in an
             object only once, no NaN).
     """
-    if request.content_type != "application/json":
-        raise Problem(415, "unsupported-media-type", "send the body as application/json")
+    if request.content_type != "application/json" or not _is_utf_8(request):
+        raise Problem(415, "unsupported-media-type", "send the body as application/json in UTF-8")
     try:
         return strict_json(await request.read())
     except (ValueError, web.RequestPayloadError) as error:
         raise Problem(
             400, "not-json", f"send JSON; the body is none: {printable(str(error))}"
         ) from None
+
+
+def _is_utf_8(request: web.Request) -> bool:
+    """JSON is; a charset says nothing about it, but one that differs was meant."""
+    return (request.charset or "utf-8").casefold() in ("utf-8", "utf8")
 
 
 def strict_json(body: bytes) -> Any:

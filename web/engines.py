@@ -3,6 +3,15 @@
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Holder(NamedTuple):
+    """Who holds a token."""
+
+    engine: str
+    token: int
+    """Which of all the tokens, counted from 0: an engine may have two."""
 
 
 class Engines:
@@ -16,13 +25,23 @@ class Engines:
     def any(self) -> bool:
         return bool(self._known)
 
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+        return len(self._known)
+
+    def holder(self, token: str | None) -> Holder | None:
+        """Whose token that is, or None."""
+        hashed, found = _hashed(token or ""), None
+        for number, (name, known) in enumerate(self._known):
+            if hmac.compare_digest(hashed, known):
+                found = Holder(name, number)
+        return found if token else None
+
     def named(self, token: str | None) -> str | None:
         """The engine whose token that is, or None."""
-        hashed, found = _hashed(token or ""), None
-        for name, known in self._known:
-            if hmac.compare_digest(hashed, known):
-                found = name
-        return found if token else None
+        held = self.holder(token)
+        return held.engine if held else None
 
     def scope(self, engine: str) -> str | None:
         """What to filter by: the engine's own name, or None for one that may read everything."""

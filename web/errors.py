@@ -9,6 +9,7 @@ from aiohttp import web
 from adapters.store.writer import Overloaded, StoreUnavailable
 from domain import errors
 from projections.document import timestamp
+from web import keys
 from web.feed import PositionUnknown
 from web.json_answers import json_answer
 from web.pages import render_message
@@ -141,6 +142,9 @@ async def api_errors(request: web.Request, handler: Handler) -> web.StreamRespon
         if problem is None:
             log.exception("internal error", path=request.path)
             problem = Problem(500, "internal-error", "internal error; nothing is known of it")
+        # An extension member of RFC 9457: `instance` would have to be a URI, and this is the
+        # engine's own word.
+        problem.more["request_id"] = request[keys.REQUEST_ID]
         return problem.response()
 
 

@@ -48,10 +48,15 @@ async def create_approve(request: web.Request) -> web.Response:
 
 
 def _engine(request: web.Request) -> str:
-    engine = request.app[keys.ENGINES].named(request.headers.get("TOKEN"))
-    if engine is None:
+    """By one of the tokens of the engine API, in the same bucket: one limit for each token."""
+    holder = request.app[keys.ENGINES].holder(request.headers.get("TOKEN"))
+    if holder is None:
         raise Failed("token不正确")
-    return engine
+    request[keys.ENGINE] = holder.engine
+    if request.app[keys.RATE_LIMIT].wait_s(holder.token):
+        log.warning("create_approve refused", why="too many requests", engine=holder.engine)
+        raise Failed(FAILED)
+    return holder.engine
 
 
 async def _read(request: web.Request) -> Any:

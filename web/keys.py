@@ -20,6 +20,7 @@ from web.issuing import Permits
 from web.keyring import Keyring
 from web.pace import Pace
 from web.quota import ReplyQuota
+from web.rate import RateLimit
 from web.reading import Reading
 from web.settings import Settings
 from web.tally import Tally
@@ -55,8 +56,11 @@ OUTSIDE = web.AppKey("outside", Outside)
 RUNNER = web.AppKey("runner", ProjectionRunner)
 FORM_TOKENS = web.AppKey("form_tokens", FormTokens)
 CLOCKFACE = web.AppKey("clockface", Clockface)
+RATE_LIMIT = web.AppKey("rate_limit", RateLimit)
 
 ENGINE = web.RequestKey("engine", str)
 """Which engine asks; set once its token was found good."""
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What the engine calls this request, or we do."""
 LOGGED_IN_AT = web.RequestKey("logged_in_at", datetime)
 """When the member who asks logged in; set once their session was found good."""

@@ -41,6 +41,7 @@ def set_up_logs(named: str = "info") -> None:
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     processors: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
