@@ -9,15 +9,13 @@ from aiohttp import web
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.commands import Cancel
-from domain.decision import Status
 from domain.errors import UnknownApproval
 from projections.document import document, timestamp
 from web import keys
-from web.ask import MAX_INTEGER, ApprovalRequest, CancelRequest, printable, read_body
-from web.errors import invalid
+from web.ask import ApprovalRequest, CancelRequest, read_body
 from web.etags import unless_held
 from web.json_answers import json_answer
-from web.parameters import read_number
+from web.queries import ApprovalsQuery, read_query
 
 routes = web.RouteTableDef()
 
@@ -46,11 +44,13 @@ async def ask(request: web.Request) -> web.Response:
 @routes.get("/approvals")
 async def list_approvals(request: web.Request) -> web.Response:
     """What matches, by number, a page at a time."""
-    filters, after, limit = _read_filters(request)
+    query = read_query(request, ApprovalsQuery)
     scope = request.app[keys.ENGINES].scope(request[keys.ENGINE])
-    found = await request.app[keys.READING].matching(filters, after, limit + 1, scope)
-    page = found[:limit]
-    more = len(found) > limit
+    found = await request.app[keys.READING].matching(
+        query.filters, int(query.after), query.limit + 1, scope
+    )
+    page = found[: query.limit]
+    more = len(found) > query.limit
     return json_answer(
         {
             "approvals": [document(approval) for approval in page],
@@ -124,21 +124,3 @@ async def approval_of(request: web.Request) -> Approval:
     if found is None or not engines.may_read(engine, found.requested.engine):
         raise UnknownApproval(name)
     return found
-
-
-def _read_filters(request: web.Request) -> tuple[dict[str, object], int, int]:
-    known = {"obj_id", "run", "status", "biz_id", "after", "limit"}
-    for name in request.query:
-        if name not in known:
-            raise invalid(printable(name), "is not a parameter of this request")
-    filters: dict[str, object] = {
-        name: request.query[name]
-        for name in ("obj_id", "status", "biz_id")
-        if name in request.query
-    }
-    if filters.get("status", "pending") not in list(Status):
-        raise invalid("status", f"must be one of {', '.join(Status)}")
-    if "run" in request.query:
-        filters["run"] = read_number(request, "run", 1, minimum=1, maximum=MAX_INTEGER)
-    after = read_number(request, "after", 0, maximum=10**18)
-    return filters, after, read_number(request, "limit", 100, minimum=1, maximum=1000)

@@ -24,7 +24,7 @@ from pydantic import (
 from domain.commands import RequestApproval
 from domain.decision import Kind, Risk
 from domain.identity import OBJ_ID, USERID, merged
-from domain.text import one_line
+from domain.text import NOT_ONE_LINE, one_line
 from web.errors import Problem
 
 MAX_ACTION_BYTES = 16 * 1024
@@ -32,6 +32,8 @@ MAX_INTEGER = 2**53 - 1
 MAX_PERMIT = 4096
 # Deeper than any action is; far from what the interpreter can take.
 MAX_DEPTH = 500
+
+REQUEST = ConfigDict(extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -115,37 +117,89 @@ def canonical(value: Any) -> str:
     return rfc8785.dumps(value).decode()
 
 
-Integer = Annotated[int, BeforeValidator(_not_bool_or_text)]
+def _shown_as(**schema: Any) -> Any:
+    """What the OpenAPI document says of a field whose rule is a function above."""
+    return Field(json_schema_extra=schema)
+
+
+# Stands after the limits of an integer, which else would miss the schema.
+WHOLE = BeforeValidator(_not_bool_or_text)
 # Limits stand before what converts, so that the sentence to the engine speaks of characters.
 Label = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)]
+# A character that neither is a blank nor becomes one.
+SOMETHING = r"[^\s" + re.sub("[^ -~]", lambda c: f"\\u{ord(c[0]):04x}", NOT_ONE_LINE.pattern[1:])
+SAYS_SOMETHING = _shown_as(pattern=SOMETHING)
 Name = Annotated[str, Field(max_length=100), AfterValidator(_line), AfterValidator(_said)]
 Value = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
+ObjId = Annotated[str, AfterValidator(_obj_id), _shown_as(pattern=f"^{OBJ_ID.pattern}$")]
+Userid = Annotated[
+    str,
+    _shown_as(
+        pattern=f"^{USERID.pattern}$", **{"not": {"pattern": "^[sS][yY][sS]$|^@[aA][lL][lL]$"}}
+    ),
+]
+# A schema cannot say "no fraction, however deep"; it says so of the first level.
+ACTION = _shown_as(
+    additionalProperties={
+        "anyOf": [
+            {"type": ["string", "boolean", "null", "array", "object"]},
+            {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
+        ]
+    }
+)
 
 
 class ApprovalRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    """What an engine asks. `(obj_id, run)` is its identity, one for the whole service."""
 
-    obj_id: Annotated[str, AfterValidator(_obj_id)]
-    run: Annotated[Integer, Field(ge=1, le=MAX_INTEGER)] = 1
+    model_config = REQUEST
+
+    obj_id: ObjId
+    """FTA's form is `{alarm instance id}_{node index}`."""
+    run: Annotated[int, Field(ge=1, le=MAX_INTEGER), WHOLE] = 1
+    """Which execution of that node asks: an approval holds for this run and no other."""
     message: Annotated[
         str,
         Field(min_length=1, max_length=2000),
         AfterValidator(_line),
         AfterValidator(_said),
+        SAYS_SOMETHING,
     ]
-    approvers: Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(_approvers)]
+    """What will be executed. Becomes one line."""
+    approvers: Annotated[
+        list[Userid], Field(min_length=1, max_length=100), AfterValidator(_approvers)
+    ]
+    """Userids, compared without case; doubles are merged."""
     kind: Literal["solution", "convergence"] = "solution"
-    expires_in: Annotated[Integer, Field(ge=10, le=2_592_000)] = 1200
+    """Chooses the wording: 通知或审批 package, or 异常防御需审批."""
+    expires_in: Annotated[int, Field(ge=10, le=2_592_000), WHOLE] = 1200
+    """Seconds."""
     biz_id: Label | None = None
     requested_by: Label | None = None
+    """Is not asked and cannot decide."""
     risk: Literal["low", "medium", "high"] = "medium"
-    action: Annotated[dict[str, Any], AfterValidator(_action)] | None = None
-    details: Annotated[dict[Name, Value], Field(max_length=50), WrapValidator(_details)] = Field(
-        default_factory=dict
-    )
-    callback_url: Annotated[str, Field(max_length=2048), AfterValidator(_callback_url)] | None = (
-        None
-    )
+    """High is never decided from a list, in a batch or without its id."""
+    action: Annotated[dict[str, Any], AfterValidator(_action), ACTION] | None = None
+    """What exactly will be done: any object of at most 16 KiB in its RFC 8785 form, its numbers
+    integers within 2^53-1."""
+    details: Annotated[
+        dict[Name, Value],
+        Field(max_length=50),
+        WrapValidator(_details),
+        _shown_as(propertyNames={"maxLength": 100, "pattern": SOMETHING}),
+    ] = Field(default_factory=dict)
+    """Shown on the page, such as 业务, 告警类型, IP, 集群, 模块. No two names that are the same
+    on one line."""
+    callback_url: (
+        Annotated[
+            str,
+            Field(max_length=2048),
+            AfterValidator(_callback_url),
+            _shown_as(format="uri", pattern="^[hH][tT][tT][pP][sS]?://"),
+        ]
+        | None
+    ) = None
+    """The decision is also pushed there; http or https, no user in it."""
 
     def command(self, engine: str, at: datetime) -> RequestApproval:
         """What it asks of the domain."""
@@ -170,10 +224,16 @@ class ApprovalRequest(BaseModel):
 
 
 class CancelRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    """Why an approval is no longer needed."""
+
+    model_config = REQUEST
 
     reason: Annotated[
-        str, Field(min_length=1, max_length=500), AfterValidator(_line), AfterValidator(_said)
+        str,
+        Field(min_length=1, max_length=500),
+        AfterValidator(_line),
+        AfterValidator(_said),
+        SAYS_SOMETHING,
     ]
 
 
@@ -285,10 +345,11 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid_fields(error) from None
 
 
-def _invalid(error: ValidationError) -> Problem:
+def invalid_fields(error: ValidationError) -> Problem:
+    """Every field that is wrong, missing or unknown."""
     wrong = [{"field": _field(found), "detail": _detail(found)} for found in error.errors()]
     detail = "; ".join(f"{one['field']}: {one['detail']}" for one in wrong[:5])
     return Problem(422, "invalid-request", detail, wrong)

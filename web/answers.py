@@ -1,0 +1,179 @@
+"""What the engine API answers, as models: the OpenAPI document is made from them.
+
+Answers themselves are made elsewhere, mostly in projections/document.py; tests hold every one of
+them against these models, so that neither has a field that the other lacks.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.decision import Capacity, Channel, Kind, Risk, Status
+
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        json_schema_extra={"format": "date-time", "examples": ["2026-01-05T12:00:00.000Z"]},
+    ),
+]
+Uuid = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        json_schema_extra={"format": "uuid"},
+    ),
+]
+Position = Annotated[int, Field(ge=0)]
+
+
+class Answered(BaseModel):
+    """Every field is always there. More may be added later: ignore those that you do not know."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True, strict=True)
+
+
+class Notification(Answered):
+    """What became of the message that asks one member."""
+
+    userid: str
+    """As the engine or the settings spelled it."""
+    state: Literal["pending", "sent", "unreachable", "failed"]
+    """`unreachable`: the member is outside the application's visible range, or has left."""
+    detail: str | None
+    """Why it failed, in words."""
+
+
+class Approval(Answered):
+    """An approval as it is at one moment."""
+
+    approval_id: Uuid
+    number: Annotated[int, Field(ge=1)]
+    """Position of its request in the event sequence: unique, only grows, with gaps."""
+    obj_id: str
+    run: Annotated[int, Field(ge=1)]
+    reply_id: str
+    """What an approver types: `obj_id` for run 1, `obj_id.RUN` for later ones."""
+    kind: Annotated[Kind, Field(strict=False)]
+    message: str
+    """One line: what breaks a line or turns its direction has become a blank."""
+    risk: Annotated[Risk, Field(strict=False)]
+    biz_id: str | None
+    requested_by: str | None
+    """Is not asked and cannot decide."""
+    engine: str
+    """The name of the token with which it was asked."""
+    approvers: list[str]
+    """Without doubles, the first spelling kept."""
+    action_digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")] | None
+    """SHA-256 of the RFC 8785 form of `action`; null without one."""
+    details: dict[str, str]
+    status: Annotated[Status, Field(strict=False)]
+    requested_at: Time
+    expires_at: Time
+    """From this moment on a decision is too late."""
+    decided_at: Time | None
+    decided_by: str | None
+    """The userid as WeCom spelled it; null for expired, the engine's name for cancelled."""
+    decided_via: Annotated[Channel, Field(strict=False)] | None
+    capacity: Annotated[Capacity, Field(strict=False)] | None
+    reason: str | None
+    """The member's words; for cancelled as given."""
+    notifications: list[Notification]
+
+
+class ApprovalPage(Answered):
+    """A page of approvals, in the order in which they were asked."""
+
+    approvals: list[Approval]
+    next: str | None
+    """Send it as `after` for the next page; null on the last one."""
+
+
+class Event(Answered):
+    """One thing that happened, as it is stored for ever."""
+
+    position: Annotated[int, Field(ge=1)]
+    type: Annotated[str, Field(examples=["approval.requested", "approval.approved"])]
+    at: Time
+    by: str | None
+    """Who acted: a userid, or an engine; null for what the service did by itself."""
+    via: str | None
+    data: dict[str, Any]
+    """By type. Types and fields are only added."""
+
+
+class EventList(Answered):
+    """Everything that happened to one approval, oldest first."""
+
+    events: list[Event]
+
+
+class Decision(Answered):
+    """The end of an approval as a CloudEvents 1.0 object. What a position says never changes."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Field(pattern="^[0-9]+$")]
+    """The position in the one event sequence."""
+    source: Literal["/fta-approval"]
+    type: Literal[
+        "fta.approval.approved",
+        "fta.approval.rejected",
+        "fta.approval.expired",
+        "fta.approval.cancelled",
+        "fta.approval.revoked",
+    ]
+    subject: str
+    """The `reply_id`."""
+    time: Time
+    datacontenttype: Literal["application/json"]
+    data: Approval
+    """The approval as it was when it ended."""
+
+
+class DecisionPage(Answered):
+    """The next decisions after a position."""
+
+    decisions: list[Decision]
+    next: Position
+    """The last position given, or `after` if there was none: send it as the next `after`."""
+    feed_id: Uuid
+    """Names the store. Another one: it was put back, and positions mean something else."""
+
+
+class WrongField(Answered):
+    """One field of a request that is wrong, missing or unknown."""
+
+    field: str
+    detail: str
+
+
+class Problem(Answered):
+    """An error by RFC 9457."""
+
+    type: Annotated[str, Field(pattern="^/problems/[a-z0-9-]+$")]
+    title: str
+    status: int
+    code: Annotated[str, Field(pattern="^[a-z0-9-]+$")]
+    """For programs; never changes."""
+    detail: str
+    """For people: what is the case, and what to change."""
+    errors: list[WrongField]
+    request_id: str
+    """That of the header `X-Request-Id`; the log of the service has it too."""
+
+
+class Ending(Answered):
+    """How an approval ended."""
+
+    status: Annotated[Status, Field(strict=False)]
+    decided_at: Time
+    decided_by: str | None
+    decided_via: Annotated[Channel, Field(strict=False)]
+    reason: str | None
+
+
+class ProblemWithDecision(Problem):
+    """Somebody, or the clock, was first."""
+
+    decision: Ending
