@@ -770,7 +770,7 @@ async def test_there_is_no_way_to_approve_through_the_api(service: Service) -> N
         status, problem = await service.api(method, path, json=words)
         assert (status, problem["code"]) == (405, "method-not-allowed")
     assert (await service.api("POST", "/decisions", json=words))[0] == 405
-    assert (await service.api("POST", "/approvals?status=approved", json=REQUIRED))[0] == 200
+    assert (await service.api("POST", "/approvals?status=approved", json=REQUIRED))[0] == 422
     # Nor does an engine's token open the page where a member decides.
     page = f"{service.base}/wechat/a/{asked['approval_id']}/decision"
     headers = {"Authorization": f"Bearer {TOKEN}", "TOKEN": TOKEN}

@@ -137,7 +137,7 @@ class DecisionPage(Answered):
     decisions: list[Decision]
     next: Position
     """The last position given, or `after` if there was none: send it as the next `after`."""
-    feed_id: Uuid
+    feed_id: str
     """Names the store. Another one: it was put back, and positions mean something else."""
 
 

@@ -24,8 +24,6 @@ NOT_DATA = (
     *("originator_id", "originator_version", "timestamp", "by", "channel"),
     "response_code",
 )
-# Of this API, for everybody (contract 3).
-WITHOUT_TOKEN = ("/permits/keys",)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 

@@ -16,6 +16,7 @@ from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
 from web import (
     api,
+    api_docs,
     callback,
     decision,
     detail,
@@ -151,6 +152,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (api.routes, f"{prefix}/api/v1"),
         (permits.routes, f"{prefix}/api/v1"),
         (feed_api.routes, f"{prefix}/api/v1"),
+        (api_docs.routes, f"{prefix}/api/v1"),
     ):
         for route in _definitions(parts):
             _add(app, route.method, below + route.path, route.handler)

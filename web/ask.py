@@ -155,7 +155,7 @@ class ApprovalRequest(BaseModel):
     model_config = REQUEST
 
     obj_id: ObjId
-    """FTA's form is `{alarm instance id}_{node index}`."""
+    """1-64 of `A-Z a-z 0-9 _ : -`; FTA's form is `{alarm instance id}_{node index}`."""
     run: Annotated[int, Field(ge=1, le=MAX_INTEGER), WHOLE] = 1
     """Which execution of that node asks: an approval holds for this run and no other."""
     message: Annotated[
@@ -169,7 +169,8 @@ class ApprovalRequest(BaseModel):
     approvers: Annotated[
         list[Userid], Field(min_length=1, max_length=100), AfterValidator(_approvers)
     ]
-    """Userids, compared without case; doubles are merged."""
+    """Userids: 1-64 of `A-Z a-z 0-9 _ - @ .`, the first a letter or digit, not `sys` or `@all`;
+    compared without case, doubles are merged."""
     kind: Literal["solution", "convergence"] = "solution"
     """Chooses the wording: 通知或审批 package, or 异常防御需审批."""
     expires_in: Annotated[int, Field(ge=10, le=2_592_000), WHOLE] = 1200
@@ -268,13 +269,21 @@ async def read_json(request: web.Request) -> Any:
             object only once, no NaN).
     """
     if request.content_type != "application/json" or not _is_utf_8(request):
-        raise Problem(415, "unsupported-media-type", "send the body as application/json in UTF-8")
+        raise unsupported_media_type()
     try:
         return strict_json(await request.read())
     except (ValueError, web.RequestPayloadError) as error:
-        raise Problem(
-            400, "not-json", f"send JSON; the body is none: {printable(str(error))}"
-        ) from None
+        raise not_json(str(error)) from None
+
+
+def unsupported_media_type() -> Problem:
+    """The body is of another kind, or in another charset."""
+    return Problem(415, "unsupported-media-type", "send the body as application/json in UTF-8")
+
+
+def not_json(why: str) -> Problem:
+    """The body says that it is JSON and is not."""
+    return Problem(400, "not-json", f"send JSON; the body is none: {printable(why)}")
 
 
 def _is_utf_8(request: web.Request) -> bool:

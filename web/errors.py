@@ -1,5 +1,6 @@
 """Refusals and failures to HTTP: here and nowhere else."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,8 +62,10 @@ class Problem(Exception):
         self.errors, self.headers, self.more = errors or [], headers or {}, more
         super().__init__(detail)
 
-    def response(self) -> web.Response:
-        body = {
+    @property
+    def body(self) -> dict[str, Any]:
+        """The problem document."""
+        return {
             "type": f"/problems/{self.code}",
             "title": self.code.replace("-", " "),
             "status": self.status,
@@ -71,8 +74,10 @@ class Problem(Exception):
             "errors": self.errors,
             **self.more,
         }
+
+    def response(self) -> web.Response:
         return json_answer(
-            body,
+            self.body,
             status=self.status,
             headers=self.headers,
             content_type="application/problem+json",
@@ -84,6 +89,36 @@ def invalid(field: str, detail: str) -> Problem:
     return Problem(
         422, "invalid-request", f"{field}: {detail}", [{"field": field, "detail": detail}]
     )
+
+
+def no_token_configured() -> Problem:
+    """Whoever set up the service gave no engine a token."""
+    return Problem(503, "no-api-token-configured", "set FTA_APPROVAL_API_TOKENS")
+
+
+def unauthorized() -> Problem:
+    """No token, or none of this service."""
+    return Problem(
+        401,
+        "unauthorized",
+        "send the header Authorization: Bearer TOKEN with a token of this service",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def too_many_requests(most: int, wait_s: float) -> Problem:
+    """The bucket of this token is empty."""
+    return Problem(
+        429,
+        "too-many-requests",
+        f"more than {most} requests a second with this token; wait as Retry-After says",
+        headers={"Retry-After": str(max(1, math.ceil(wait_s)))},
+    )
+
+
+def internal_error() -> Problem:
+    """For whatever nobody foresaw; what it was stands in the log."""
+    return Problem(500, "internal-error", "internal error; nothing is known of it")
 
 
 def problem_of(error: BaseException) -> Problem | None:
@@ -141,7 +176,7 @@ async def api_errors(request: web.Request, handler: Handler) -> web.StreamRespon
         problem = problem_of(error)
         if problem is None:
             log.exception("internal error", path=request.path)
-            problem = Problem(500, "internal-error", "internal error; nothing is known of it")
+            problem = internal_error()
         # An extension member of RFC 9457: `instance` would have to be a URI, and this is the
         # engine's own word.
         problem.more["request_id"] = request[keys.REQUEST_ID]

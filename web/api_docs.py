@@ -1,0 +1,50 @@
+"""The description of the engine API, for programs and for people; open without a token."""
+
+import json
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from aiohttp import web
+
+from web import keys
+from web.etags import unless_held
+from web.openapi.document import openapi
+from web.openapi.page import Page, inline, prose
+from web.pages import render
+
+routes = web.RouteTableDef()
+
+# It changes with the version of the service: kept, and asked for anew each time.
+KEPT = {"Cache-Control": "no-cache"}
+
+
+@routes.get("/openapi.json")
+async def openapi_json(request: web.Request) -> web.Response:
+    """The document, for programs."""
+    body = _bytes(request.app[keys.SETTINGS].url_prefix)
+    answer = web.Response(body=body, content_type="application/json", headers=KEPT)
+    return unless_held(request, answer)
+
+
+@routes.get("/docs")
+async def docs(request: web.Request) -> web.Response:
+    """The document as a page, without scripts."""
+    page = _page(request.app[keys.SETTINGS].url_prefix)
+    shown = {"page": page, "prose": prose, "inline": inline}
+    return unless_held(request, render(request, "api_docs.html", shown, headers=KEPT))
+
+
+@lru_cache(maxsize=1)
+def _document(prefix: str) -> dict[str, Any]:
+    return openapi(prefix, version("fta-approval"))
+
+
+@lru_cache(maxsize=1)
+def _bytes(prefix: str) -> bytes:
+    return json.dumps(_document(prefix), ensure_ascii=False).encode()
+
+
+@lru_cache(maxsize=1)
+def _page(prefix: str) -> Page:
+    return Page(_document(prefix))

@@ -1,0 +1,20 @@
+"""Every operation of the engine API. A new route needs one; a test compares them."""
+
+from aiohttp import web
+
+from web import keys
+from web.openapi import approvals, decisions, itself
+from web.openapi.vocabulary import Operation
+
+BASE = "/api/v1"
+ALL: tuple[Operation, ...] = (*approvals.OPERATIONS, *decisions.OPERATIONS, *itself.OPERATIONS)
+KNOWN = {(operation.method, operation.path): operation for operation in ALL}
+
+
+def operation_of(request: web.Request) -> Operation | None:
+    """What this request is about; None for an address or a method that there is not."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return None
+    path = resource.canonical.removeprefix(request.app[keys.SETTINGS].url_prefix + BASE)
+    return KNOWN.get((request.method, path.rstrip("/")))
