@@ -228,6 +228,36 @@ async def test_every_answer_of_a_whole_story_is_documented(service: Service) -> 
     assert ends == ["rejected", "cancelled", "expired"]
 
 
+async def test_every_answer_about_a_permit_is_documented(service: Service) -> None:
+    action = {"do": "replace"}
+    approved = await service.ask(action=action)
+    of_it = {"approval_id": approved["approval_id"]}
+    outcome = "/approvals/{approval_id}/outcome"
+    answer = await documented(service, "POST", outcome, json={"outcome": "failed"}, **of_it)
+    assert (answer[0], answer[1]["code"]) == (409, "not-approved")
+    await service.says("zhangsan", "TY 12345_2")
+    await service.notified(approved["approval_id"])
+    (row,) = await service.app[keys.READING].decisions_after(0, 10, "fta")
+    permit = service.app[keys.PERMITS].of(row)
+    asked = {"permit": permit, "action": action, "attempt": "1"}
+    for change, status, code in (
+        ({"permit": f"{permit}x"}, 401, "bad-permit"),
+        ({"action": {}}, 422, "action-differs"),
+        ({}, 200, None),
+        ({}, 200, None),
+        ({"attempt": "2"}, 409, "already-redeemed"),
+    ):
+        answer = await documented(service, "POST", "/permits/redeem", json={**asked, **change})
+        assert (answer[0], answer[1].get("code")) == (status, code)
+    for said, status in (("succeeded", 200), ("succeeded", 200), ("failed", 409)):
+        answer = await documented(service, "POST", outcome, json={"outcome": said}, **of_it)
+        assert answer[0] == status
+    for path in ("/approvals/{approval_id}", "/approvals/{approval_id}/events"):
+        assert (await documented(service, "GET", path, **of_it))[0] == 200
+    assert (await documented(service, "GET", "/decisions"))[0] == 200
+    assert (await documented(service, "GET", "/permits/keys", None))[1]["keys"]
+
+
 async def test_every_way_to_be_refused_is_documented(service: Service) -> None:
     for operation in ALL:
         body = next(iter(operation.body_examples.values()), None)

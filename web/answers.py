@@ -109,6 +109,14 @@ class EventList(Answered):
     events: list[Event]
 
 
+class DecidedApproval(Approval):
+    """An approval as it was when it ended."""
+
+    permit: str | None = None
+    """Of an approval, and only for the engine that asked: a JWS (EdDSA) to be redeemed before its
+    `exp`."""
+
+
 class Decision(Answered):
     """The end of an approval as a CloudEvents 1.0 object. What a position says never changes."""
 
@@ -127,8 +135,7 @@ class Decision(Answered):
     """The `reply_id`."""
     time: Time
     datacontenttype: Literal["application/json"]
-    data: Approval
-    """The approval as it was when it ended."""
+    data: DecidedApproval
 
 
 class DecisionPage(Answered):
@@ -139,6 +146,24 @@ class DecisionPage(Answered):
     """The last position given, or `after` if there was none: send it as the next `after`."""
     feed_id: str
     """Names the store. Another one: it was put back, and positions mean something else."""
+
+
+class PublicKey(Answered):
+    """A JWK (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+    """Stands in the header of each permit that this key signed."""
+    use: Literal["sig"]
+    alg: Literal["EdDSA"]
+
+
+class KeySet(Answered):
+    """A JWKS (RFC 7517)."""
+
+    keys: list[PublicKey]
 
 
 class WrongField(Answered):

@@ -239,17 +239,28 @@ class CancelRequest(BaseModel):
 
 
 class RedeemRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    """An engine is about to act."""
+
+    model_config = REQUEST
 
     permit: Annotated[str, Field(min_length=1, max_length=MAX_PERMIT)]
-    action: Annotated[dict[str, Any], AfterValidator(_action)] | None = None
+    """As it stood in the decision."""
+    action: Annotated[dict[str, Any], AfterValidator(_action), ACTION] | None = None
+    """What exactly will be done now: it has to be what was asked."""
     attempt: Annotated[
-        str, Field(min_length=1, max_length=64), AfterValidator(_line), AfterValidator(_said)
+        str,
+        Field(min_length=1, max_length=64),
+        AfterValidator(_line),
+        AfterValidator(_said),
+        SAYS_SOMETHING,
     ]
+    """The engine's own name for this execution."""
 
 
 class OutcomeRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    """What became of the action."""
+
+    model_config = REQUEST
 
     outcome: Literal["succeeded", "failed", "skipped"]
     detail: Annotated[str, Field(max_length=2000), AfterValidator(_line)] | None = None

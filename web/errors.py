@@ -40,6 +40,7 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.OutcomeDiffers: 409,
 }
 RETRY_AFTER_S = "2"
+BEARER = {"WWW-Authenticate": "Bearer"}
 BUSY = (Overloaded, StoreUnavailable, Behind)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,7 +103,7 @@ def unauthorized() -> Problem:
         401,
         "unauthorized",
         "send the header Authorization: Bearer TOKEN with a token of this service",
-        headers={"WWW-Authenticate": "Bearer"},
+        headers=BEARER,
     )
 
 
@@ -133,6 +134,9 @@ def problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, errors.NobodyCanDecide):
         wrong = [{"field": "approvers", "detail": str(error)}]
         return Problem(STATUS[type(error)], error.code, str(error), wrong)
+    if isinstance(error, errors.BadPermit):
+        # Every 401 names a scheme (RFC 9110 15.5.2).
+        return Problem(STATUS[type(error)], error.code, str(error), headers=BEARER)
     if isinstance(error, errors.Refusal):
         return Problem(STATUS[type(error)], error.code, str(error))
     if isinstance(error, BUSY):

@@ -91,6 +91,23 @@ DECISION: dict[str, Any] = {
     "data": APPROVED,
 }
 DECISIONS = {"decisions": [DECISION], "next": 12, "feed_id": FEED_ID}
+REDEEM = {
+    "permit": "eyJhbGciOiJFZERTQSJ9.CLAIMS.SIGNATURE",
+    "action": {"job": "replace", "ip": "10.0.0.1"},
+    "attempt": "execution-678",
+}
+KEYS = {
+    "keys": [
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            "use": "sig",
+            "alg": "EdDSA",
+        }
+    ]
+}
 STREAM = (
     f"id: 12\nevent: fta.approval.approved\ndata: {json.dumps(DECISION, ensure_ascii=False)}\n\n"
     ": ping\n\n"

@@ -3,11 +3,16 @@
 from aiohttp import web
 
 from web import keys
-from web.openapi import approvals, decisions, itself
+from web.openapi import approvals, decisions, itself, permits
 from web.openapi.vocabulary import Operation
 
 BASE = "/api/v1"
-ALL: tuple[Operation, ...] = (*approvals.OPERATIONS, *decisions.OPERATIONS, *itself.OPERATIONS)
+ALL: tuple[Operation, ...] = (
+    *approvals.OPERATIONS,
+    *decisions.OPERATIONS,
+    *permits.OPERATIONS,
+    *itself.OPERATIONS,
+)
 KNOWN = {(operation.method, operation.path): operation for operation in ALL}
 
 

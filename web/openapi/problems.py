@@ -13,6 +13,7 @@ from aiohttp import web
 from adapters.store.writer import Overloaded
 from domain import errors
 from domain.decision import Capacity, Channel, Ending, Status
+from domain.freeze import Frozen
 from web import answers
 from web.ask import not_json, unsupported_media_type
 from web.errors import (
@@ -28,6 +29,7 @@ from web.feed import PositionUnknown
 from web.reading import Behind
 
 NOON = datetime(2026, 1, 5, 12, 3, tzinfo=UTC)
+TAKEN_BACK = Ending(Status.REVOKED, NOON, Channel.WEB, "zhangsan", Capacity.APPROVER)
 APPROVED = Ending(Status.APPROVED, NOON, Channel.TEXT, "zhangsan", Capacity.APPROVER)
 REQUEST_ID = "5f0a4d9c-0d0e-4c5b-9a55-1f7a3f0f5a10"
 
@@ -87,6 +89,29 @@ ALREADY_DECIDED = KnownProblem(
     "it ended before; `decision` says how",
     answers.ProblemWithDecision,
 )
+BAD_PERMIT = KnownProblem(
+    errors.BadPermit(), "it is no permit that this service gave to this engine, or its key is void"
+)
+ACTION_DIFFERS = KnownProblem(
+    errors.ActionDiffers("12345_2"), "what would be done is not what was approved"
+)
+ALREADY_REDEEMED = KnownProblem(
+    errors.AlreadyRedeemed("12345_2", NOON), "another attempt was first, or an outcome was reported"
+)
+PERMIT_EXPIRED = KnownProblem(
+    errors.PermitExpired("12345_2"), "its time is over; it is never renewed"
+)
+REVOKED = KnownProblem(
+    errors.Revoked("12345_2", TAKEN_BACK), "the approval was taken back before it was used"
+)
+FROZEN = KnownProblem(
+    errors.Frozen(Frozen(NOON, "shell:root", "网络变更")),
+    "approving and redeeming are stopped for everybody",
+)
+NOT_APPROVED = KnownProblem(errors.NotApproved("12345_2"), "it is not approved")
+OUTCOME_DIFFERS = KnownProblem(
+    errors.OutcomeDiffers("12345_2", "succeeded"), "another outcome was reported before"
+)
 POSITION_UNKNOWN = KnownProblem(
     PositionUnknown(), "`after` lies beyond the last position: the store was put back"
 )
@@ -111,4 +136,5 @@ NOT_FOR_ENGINES = {
     errors.NothingDecided,
     errors.UnclearWhich,
     errors.LoginUsed,
+    errors.TooLateToRevoke,
 }
