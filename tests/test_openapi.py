@@ -237,8 +237,7 @@ async def test_every_answer_about_a_permit_is_documented(service: Service) -> No
     assert (answer[0], answer[1]["code"]) == (409, "not-approved")
     await service.says("zhangsan", "TY 12345_2")
     await service.notified(approved["approval_id"])
-    (row,) = await service.app[keys.READING].decisions_after(0, 10, "fta")
-    permit = service.app[keys.PERMITS].of(row)
+    permit = (await documented(service, "GET", "/decisions"))[1]["decisions"][0]["data"]["permit"]
     asked = {"permit": permit, "action": action, "attempt": "1"}
     for change, status, code in (
         ({"permit": f"{permit}x"}, 401, "bad-permit"),
@@ -256,6 +255,21 @@ async def test_every_answer_about_a_permit_is_documented(service: Service) -> No
         assert (await documented(service, "GET", path, **of_it))[0] == 200
     assert (await documented(service, "GET", "/decisions"))[0] == 200
     assert (await documented(service, "GET", "/permits/keys", None))[1]["keys"]
+
+
+async def test_a_stream_is_what_the_document_says(service: Service) -> None:
+    described = STRICT["paths"]["/decisions/stream"]["get"]["responses"]["200"]
+    asked = await service.ask()
+    await service.says("zhangsan", "TY 12345_2")
+    url = f"{service.base}/api/v1/decisions/stream"
+    async with service.http.get(url, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
+        assert [response.content_type] == list(described["content"])
+        assert all(name in response.headers for name in described["headers"])
+        lines = [(await response.content.readline()).decode() for _ in range(4)]
+    assert [line.partition(": ")[0] for line in lines] == ["id", "event", "data", "\n"]
+    decision = json.loads(lines[2].removeprefix("data: "))
+    assert wrongs(STRICT, {"$ref": "#/components/schemas/Decision"}, decision) == []
+    assert decision["data"]["approval_id"] == asked["approval_id"]
 
 
 async def test_every_way_to_be_refused_is_documented(service: Service) -> None:

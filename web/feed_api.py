@@ -10,7 +10,7 @@ from web import keys
 from web.event_stream import EventStream
 from web.feed import Feed
 from web.feed_memory import Portion, Reader
-from web.parameters import read_number, read_position
+from web.queries import DecisionsQuery, StreamQuery, read_position, read_query
 
 routes = web.RouteTableDef()
 
@@ -23,19 +23,17 @@ POLL_CHARACTERS = 4 * 1024 * 1024
 @routes.get("/decisions")
 async def decisions(request: web.Request) -> web.Response:
     """The next decisions after a position, waited for if the caller wants."""
-    after = read_position("after", request.query.get("after", "0"))
-    limit = read_number(request, "limit", 100, minimum=1, maximum=1000)
-    wait_s = read_number(request, "wait", 0, maximum=60)
+    query = read_query(request, DecisionsQuery)
     feed, reader = request.app[keys.FEED], _reader(request)
-    await feed.check(after)
+    await feed.check(query.after)
     with feed.followed():
         await feed.caught_up()
-        found = await feed.after(after, reader, limit, POLL_CHARACTERS)
-        if not found.decisions and wait_s:
-            waited = feed.next_after(found.seen, reader, limit, POLL_CHARACTERS)
+        found = await feed.after(query.after, reader, query.limit, POLL_CHARACTERS)
+        if not found.decisions and query.wait:
+            waited = feed.next_after(found.seen, reader, query.limit, POLL_CHARACTERS)
             with suppress(TimeoutError):
-                found = await asyncio.wait_for(waited, wait_s)
-    return _page(feed, reader, found, after)
+                found = await asyncio.wait_for(waited, query.wait)
+    return _page(feed, reader, found, query.after)
 
 
 def _page(feed: Feed, reader: Reader, found: Portion, after: int) -> web.Response:
@@ -89,5 +87,5 @@ def _reader(request: web.Request) -> Reader:
 def _read_start(request: web.Request) -> int:
     last_seen = request.headers.get("Last-Event-ID")
     if last_seen is None:
-        return read_position("after", request.query.get("after", "0"))
+        return read_query(request, StreamQuery).after
     return read_position("Last-Event-ID", last_seen)

@@ -87,6 +87,18 @@ def check_names(request: web.Request, model: type[BaseModel]) -> None:
             raise invalid(name, "stands twice in the address")
 
 
+def read_position(name: str, text: str) -> int:
+    """
+    A position that stands elsewhere than in the query.
+
+    Raises:
+        Problem: 422.
+    """
+    if not DIGITS.fullmatch(text):
+        raise invalid(name, "must be a position, an integer from 0 on")
+    return int(text)
+
+
 def read_query(request: web.Request, model: type[Q]) -> Q:
     """
     The query as one of the models above.

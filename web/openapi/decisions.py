@@ -10,6 +10,7 @@ ORDER = (
     "Positions are those of the one event sequence: they only grow, with gaps, and become visible "
     "in order. Who has seen P has seen every decision up to P."
 )
+FEED_ID = Header("Feed-Id", "Names the store: another one after it was put back.")
 LAST_EVENT_ID = Header(
     "Last-Event-ID",
     "The last position that was seen; wins over `after`.",
@@ -35,13 +36,15 @@ OPERATIONS = (
         SUBJECT,
         "Stream decisions",
         "Server-Sent Events: `id` is the position, `event` the type, `data` the decision in one "
-        "line; a comment at least every 15 seconds. Resume with `Last-Event-ID` and nothing is "
+        "line; a comment at least every 15 seconds. Who does not take what is written is cut off. "
+        "Resume with `Last-Event-ID` and nothing is "
         f"missed. {ORDER}",
         (
             Answer(
                 200,
                 "A stream that goes on until either side ends it.",
                 example=examples.STREAM,
+                headers=(FEED_ID,),
                 media_type="text/event-stream",
             ),
         ),

@@ -110,5 +110,5 @@ KEYS = {
 }
 STREAM = (
     f"id: 12\nevent: fta.approval.approved\ndata: {json.dumps(DECISION, ensure_ascii=False)}\n\n"
-    ": ping\n\n"
+    ": still here\n\n"
 )
