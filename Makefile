@@ -7,11 +7,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest
+# schemathesis has an environment of its own: its requirements are not ours to keep.
+CONTRACT_VENV := .venv-contract
+CONTRACT_STAMP := $(CONTRACT_VENV)/.installed
+CONTRACT := $(BIN)/python -m contract $(CONTRACT_VENV)/bin/schemathesis
 
-.PHONY: help demo serve test test-slow check bench format clean
+.PHONY: help demo serve test test-slow contract contract-short check bench format clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback, no account; SPEED=10 hurries
 	$(BIN)/fta-approval demo $(if $(SPEED),--speed $(SPEED))
@@ -24,6 +28,12 @@ test: $(DEV_STAMP)  ## the test suite that CI runs
 
 test-slow: $(DEV_STAMP)  ## the long forms: a hundred kills, many more random histories
 	$(PYTEST) --slow
+
+contract: $(DEV_STAMP) $(CONTRACT_STAMP)  ## schemathesis against the engine API, minutes, other cases each time
+	$(CONTRACT) --max-examples 400
+
+contract-short: $(DEV_STAMP) $(CONTRACT_STAMP)  ## the short form that CI runs, always the same cases
+	$(CONTRACT) --max-examples 30 --generation-deterministic
 
 check: $(DEV_STAMP)  ## lint, format check and types
 	$(BIN)/ruff check .
@@ -38,21 +48,23 @@ format: $(DEV_STAMP)  ## write the code as the format check wants it
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove what make made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CONTRACT_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # What the service needs, and what its developers need beside it.
-$(STAMP): EXTRA :=
-$(DEV_STAMP): EXTRA := [dev]
-$(STAMP) $(DEV_STAMP): pyproject.toml Makefile
+$(STAMP): WHAT := -e .
+$(DEV_STAMP): WHAT := -e '.[dev]'
+$(CONTRACT_STAMP): WHAT := schemathesis==4.32.5
+$(CONTRACT_STAMP): VENV := $(CONTRACT_VENV)
+$(STAMP) $(DEV_STAMP) $(CONTRACT_STAMP): pyproject.toml Makefile
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -e '.$(EXTRA)'; \
+	  uv pip install --quiet --python $(VENV)/bin/python $(WHAT); \
 	else \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; say which with make PYTHON=..." >&2; exit 1; }; \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "venv is missing; install the package python3-venv" >&2; exit 1; }; \
 	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRA)'; \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHAT); \
 	fi
 	@touch $@

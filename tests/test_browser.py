@@ -292,3 +292,19 @@ async def test_the_pages_fit_can_be_tapped_and_read(
     # Chromium notes the status of that last page itself; nothing else happened.
     assert [line for line in seen.trouble if "403" not in line] == []
     seen.trouble.clear()
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(PHONE, "light"), (PHONE, "dark"), (DESKTOP, "light")]
+)
+async def test_the_description_of_the_api_can_be_read_everywhere(
+    service: Service, seen: Seen, size: tuple[int, int], scheme: str
+) -> None:
+    async with seen.phone(size, scheme, scripts=True, agent=OUTSIDE) as page:
+        await page.goto(f"{service.base}/api/v1/docs")
+        await look(page, f"api-docs-{size[0]}-{scheme}")
+        await page.get_by_role("link", name="/permits/redeem").click()
+        await expect(page.locator("#redeemPermit")).to_be_in_viewport()
+        await page.locator("#redeemPermit summary").first.click()
+        await expect(page.locator("#redeemPermit pre").first).to_be_visible()
+    assert seen.trouble == []

@@ -1,0 +1,1 @@
+"""`make contract`: schemathesis against a service on loopback."""
