@@ -9,7 +9,6 @@ approvals in every state: what it invents by itself would be 404 nearly always.
 
 import asyncio
 import json
-import logging
 import os
 import sys
 import tempfile
@@ -27,6 +26,8 @@ from tests.service import TOKEN, Clock, Service, start_service
 from web.app import utc_now
 
 HERE = Path(__file__).parent
+LOG = HERE.parent / "build" / "contract.log"
+"""What the service said meanwhile: where to look when it answered 500."""
 # A stream does not end, and schemathesis waits for the end of an answer; tests/test_openapi.py
 # holds it against the document.
 LEFT_OUT = "streamDecisions"
@@ -44,8 +45,12 @@ class RealClock(Clock):
 
 async def main(schemathesis: str, options: list[str]) -> int:
     """The exit status of schemathesis: 0 if it found nothing."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory(prefix="fta-approval-contract-") as folder:
+    LOG.parent.mkdir(exist_ok=True)
+    with (
+        LOG.open("w", encoding="utf-8") as log,
+        tempfile.TemporaryDirectory(prefix="fta-approval-contract-") as folder,
+    ):
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=log))
         clock = RealClock()
         wecom = SimulatedWeCom(CorpSettings(), clock=clock, knobs=Knobs(verify_timeout_s=30))
         running = await start_simulator(wecom)

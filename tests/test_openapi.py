@@ -272,6 +272,31 @@ async def test_a_stream_is_what_the_document_says(service: Service) -> None:
     assert decision["data"]["approval_id"] == asked["approval_id"]
 
 
+async def test_anothers_permit_is_answered_exactly_as_a_forged_one(service: Service) -> None:
+    await service.ask(action={"do": "replace"})
+    await service.says("zhangsan", "TY 12345_2")
+    ((decision),) = await service.decisions()
+    permit = decision["data"]["permit"]
+    forged = permit[:-1] + ("A" if permit[-1] != "A" else "B")
+    answers = [
+        await documented(
+            service,
+            "POST",
+            "/permits/redeem",
+            token,
+            json={"permit": one, "action": {"do": "replace"}, "attempt": "1"},
+            headers={"X-Request-Id": "the-same"},
+        )
+        for token, one in (
+            *((OTHER_TOKEN, permit), (READER_TOKEN, permit)),
+            *((OTHER_TOKEN, forged), (TOKEN, forged), (TOKEN, "x")),
+        )
+    ]
+    assert answers[0][0] == 401
+    assert answers == [answers[0]] * 5
+    assert "permit" not in (await service.decisions(token=READER_TOKEN))[0]["data"]
+
+
 async def test_every_way_to_be_refused_is_documented(service: Service) -> None:
     for operation in ALL:
         body = next(iter(operation.body_examples.values()), None)
