@@ -66,6 +66,7 @@ async def main(schemathesis: str, options: list[str]) -> int:
 
 async def tell_a_story(service: Service) -> dict[str, Any]:
     """An approval in every state, and the permit of one that is not yet redeemed."""
+    service.hurry()
     action = {"job": "replace", "ip": "10.0.0.1"}
     ids = []
     for obj_id, words in {"1_1": None, "2_1": "TY", "3_1": "BH", "4_1": "TY", "5_1": None}.items():
@@ -74,13 +75,12 @@ async def tell_a_story(service: Service) -> dict[str, Any]:
         if words is not None:
             await service.says("zhangsan", f"{words} {obj_id}")
     await service.api("POST", f"/approvals/{ids[-1]}/cancel", json={"reason": "告警已恢复"})
-    await service.quiet()
     approved = [d["data"] for d in await service.decisions() if "permit" in d["data"]]
     assert len(approved) == 2
     asked = {"permit": approved[0]["permit"], "action": action, "attempt": "1"}
     status, _ = await service.api("POST", "/permits/redeem", json=asked)
     assert status == 200
-    return {"approvals": ids, "permit": approved[1]["permit"]}
+    return {"approvals": ids, "permit": approved[1]["permit"], "action": action}
 
 
 async def run(

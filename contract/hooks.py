@@ -52,10 +52,12 @@ def map_query(context: Any, query: dict[str, Any]) -> dict[str, Any]:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Half of the permits are one."""
+    """Half of the permits are one, and half of the redemptions without an action have its action."""
     permit = body.get("permit") if isinstance(body, dict) else None
     if isinstance(permit, str) and 1 <= len(permit) <= LONGEST_PERMIT and _chosen(permit) < 4:
         body["permit"] = KNOWN["permit"]
+        if body.get("action") is None and _chosen(permit) < 2:
+            body["action"] = KNOWN["action"]
     return body
 
 
