@@ -52,7 +52,7 @@ def map_query(context: Any, query: dict[str, Any]) -> dict[str, Any]:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Half of the permits are one, and half of the redemptions without an action have its action."""
+    """Half of the permits are one, and of those without an action half have the right one."""
     permit = body.get("permit") if isinstance(body, dict) else None
     if isinstance(permit, str) and 1 <= len(permit) <= LONGEST_PERMIT and _chosen(permit) < 4:
         body["permit"] = KNOWN["permit"]

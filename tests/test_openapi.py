@@ -20,6 +20,7 @@ from web import keys
 from web.errors import STATUS
 from web.openapi.document import every_problem, openapi
 from web.openapi.operations import ALL, BASE, KNOWN
+from web.openapi.page import inline, prose
 from web.openapi.problems import NOT_FOR_ENGINES
 from web.queries import ApprovalsQuery
 
@@ -91,6 +92,33 @@ def test_every_code_has_one_status_and_an_example_that_says_so() -> None:
         assert known.example["status"] == known.problem.status
         if isinstance(known.error, errors.Refusal):
             assert known.problem.status == STATUS[type(known.error)]
+
+
+CODES = {
+    400: {"not-json"},
+    401: {"unauthorized", "bad-permit"},
+    404: {"not-found", "unknown-approval"},
+    405: {"method-not-allowed"},
+    409: {
+        *("conflicting-request", "already-decided", "position-unknown", "already-redeemed"),
+        *("revoked", "frozen", "not-approved", "outcome-differs"),
+    },
+    410: {"permit-expired"},
+    413: {"content-too-large"},
+    415: {"unsupported-media-type"},
+    422: {"invalid-request", "nobody-can-decide", "action-differs"},
+    429: {"too-many-requests"},
+    500: {"internal-error"},
+    503: {"no-api-token-configured", "overloaded", "unavailable"},
+}
+
+
+def test_codes_are_for_ever() -> None:
+    """Programs decide by them: this table only grows."""
+    found: dict[int, set[str]] = {}
+    for known in every_problem():
+        found.setdefault(known.problem.status, set()).add(known.problem.code)
+    assert found == CODES
 
 
 @pytest.mark.parametrize(("name", "operation"), [*operations()], ids=lambda given: str(given)[:40])
@@ -380,6 +408,13 @@ async def test_the_page_says_everything_without_a_script(service: Service) -> No
         for field in operation.query.model_fields:
             assert f">{field}</span>" in page
     assert TOKEN not in page
+
+
+def test_a_description_is_shown_and_never_obeyed() -> None:
+    assert prose("<b>a</b> `<i>`\n\n& b") == (
+        '<p>&lt;b&gt;a&lt;/b&gt; <code class="code">&lt;i&gt;</code></p><p>&amp; b</p>'
+    )
+    assert inline("`1 < 2`") == '<code class="code">1 &lt; 2</code>'
 
 
 # Walls between engines.
