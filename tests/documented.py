@@ -9,7 +9,7 @@ import aiohttp
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.service import TOKEN, Service
-from web.openapi.document import openapi
+from web.openapi import openapi
 
 Document = Mapping[str, Any]
 PREFIX = "/o/bk_fta_solutions"

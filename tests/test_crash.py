@@ -100,6 +100,7 @@ def environment(folder: Path, wecom: SimulatedWeCom, url: str, port: int) -> dic
         "DATABASE": f"sqlite:///{folder / 'fta-approval.db'}",
         "LISTEN": f"127.0.0.1:{port}",
         "API_TOKENS": f"fta:{TOKEN}",
+        "API_RATE": "0",  # as fast as it goes
         "WECOM_CORP_ID": corp.corp_id,
         "WECOM_SECRET": corp.secret,
         "WECOM_AGENT_ID": str(corp.agent_id),

@@ -17,11 +17,11 @@ from tests.documented import DOCUMENT, STRICT, documented, resolved, wrongs
 from tests.service import OTHER_TOKEN, READER_TOKEN, TOKEN, Service
 from tests.test_engine_api import ACCEPTED, NO_SUCH_ID, REFUSED, REQUIRED
 from web import keys
+from web.api_page import inline, prose
 from web.errors import STATUS
-from web.openapi.document import every_problem, openapi
-from web.openapi.operations import ALL, BASE, KNOWN
-from web.openapi.page import inline, prose
-from web.openapi.problems import NOT_FOR_ENGINES
+from web.openapi import every_problem, openapi
+from web.operations import ALL, BASE, KNOWN
+from web.problems import NOT_FOR_ENGINES
 from web.queries import ApprovalsQuery
 
 JSON = "application/json"

@@ -8,9 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from web import keys
+from web.api_page import Page, inline, prose
 from web.etags import unless_held
-from web.openapi.document import openapi
-from web.openapi.page import Page, inline, prose
+from web.openapi import openapi
 from web.pages import render
 
 routes = web.RouteTableDef()

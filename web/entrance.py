@@ -5,7 +5,7 @@ from aiohttp import web
 from web import keys
 from web.engines import Holder
 from web.errors import Handler, no_token_configured, too_many_requests, unauthorized
-from web.openapi.operations import operation_of
+from web.operations import operation_of
 from web.queries import check_names
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from web.openapi import problems
-from web.openapi.operations import ALL, BASE
-from web.openapi.problems import KnownProblem
-from web.openapi.vocabulary import JSON, Answer, Header, Operation
+from web import problems
+from web.operation import JSON, Answer, Header, Operation
+from web.operations import ALL, BASE
+from web.problems import KnownProblem
 
 PROBLEM_JSON = "application/problem+json"
 SCHEMAS = "#/components/schemas/{model}"

@@ -1,7 +1,7 @@
 """The description itself: open to everybody."""
 
-from web.openapi.approvals import ETAG, IF_NONE_MATCH
-from web.openapi.vocabulary import Answer, Operation
+from web.described_approvals import ETAG, IF_NONE_MATCH
+from web.operation import Answer, Operation
 
 SUBJECT = "This description"
 NOT_MODIFIED = Answer(304, "It is as one holds it.", headers=(ETAG,))

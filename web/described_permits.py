@@ -1,9 +1,8 @@
 """An approval is for one action, once: redeem its permit, report what became of it."""
 
-from web import answers
+from web import answers, examples, problems
 from web.ask import OutcomeRequest, RedeemRequest
-from web.openapi import examples, problems
-from web.openapi.vocabulary import Answer, Operation
+from web.operation import Answer, Operation
 
 SUBJECT = "Permits"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from web.openapi import problems
-from web.openapi.problems import KnownProblem
+from web import problems
+from web.problems import KnownProblem
 from web.queries import NoQuery
 
 JSON = "application/json"

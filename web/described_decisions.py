@@ -1,8 +1,7 @@
 """Follow the decisions."""
 
-from web import answers
-from web.openapi import examples, problems
-from web.openapi.vocabulary import Answer, Header, Operation
+from web import answers, examples, problems
+from web.operation import Answer, Header, Operation
 from web.queries import DecisionsQuery, StreamQuery
 
 SUBJECT = "Decisions"

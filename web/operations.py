@@ -2,16 +2,15 @@
 
 from aiohttp import web
 
-from web import keys
-from web.openapi import approvals, decisions, itself, permits
-from web.openapi.vocabulary import Operation
+from web import described_approvals, described_decisions, described_itself, described_permits, keys
+from web.operation import Operation
 
 BASE = "/api/v1"
 ALL: tuple[Operation, ...] = (
-    *approvals.OPERATIONS,
-    *decisions.OPERATIONS,
-    *permits.OPERATIONS,
-    *itself.OPERATIONS,
+    *described_approvals.OPERATIONS,
+    *described_decisions.OPERATIONS,
+    *described_permits.OPERATIONS,
+    *described_itself.OPERATIONS,
 )
 KNOWN = {(operation.method, operation.path): operation for operation in ALL}
 

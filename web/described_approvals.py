@@ -1,9 +1,8 @@
 """Ask for an approval, look at it, cancel it."""
 
-from web import answers
+from web import answers, examples, problems
 from web.ask import ApprovalRequest, CancelRequest
-from web.openapi import examples, problems
-from web.openapi.vocabulary import Answer, Header, Operation
+from web.operation import Answer, Header, Operation
 from web.queries import ApprovalsQuery
 
 SUBJECT = "Approvals"

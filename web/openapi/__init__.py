@@ -1,1 +1,0 @@
-"""What the engine API promises, and the OpenAPI 3.1 document that says it."""
