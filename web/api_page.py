@@ -82,9 +82,9 @@ class Page:
     def _chapters(self, of: str) -> Iterator[Chapter]:
         for path, item in self._document.get(of, {}).items():
             for method, operation in item.items():
-                yield self._chapter(method, path, operation)
+                yield self._chapter(of, method, path, operation)
 
-    def _chapter(self, method: str, path: str, operation: Json) -> Chapter:
+    def _chapter(self, of: str, method: str, path: str, operation: Json) -> Chapter:
         outcomes = [self._outcome(*pair) for pair in operation["responses"].items()]
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         return Chapter(
@@ -94,7 +94,7 @@ class Page:
             subject=operation["tags"][0],
             summary=operation["summary"],
             text=operation["description"],
-            is_open=operation.get("security") == [],
+            is_open=of == "paths" and operation.get("security") == [],
             parameters=[self._parameter(given) for given in operation.get("parameters", [])],
             body=_name(body.get("schema", {})),
             body_examples=self._examples(body),

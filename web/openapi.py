@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from web import problems
+from web import described_webhooks, problems
 from web.operation import JSON, Answer, Header, Operation
 from web.operations import ALL, BASE
 from web.problems import KnownProblem
@@ -62,8 +62,9 @@ def openapi(prefix: str, version: str) -> dict[str, Any]:
         },
         "servers": [{"url": f"{prefix}{BASE}"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": subject} for subject in dict.fromkeys(o.subject for o in ALL)],
+        "tags": [{"name": subject} for subject in dict.fromkeys(_subjects())],
         "paths": _paths(schemas),
+        "webhooks": described_webhooks.WEBHOOKS,
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if name not in _queries()},
             "examples": {known.problem.code: {"value": known.example} for known in every_problem()},
@@ -77,6 +78,11 @@ def openapi(prefix: str, version: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _subjects() -> Iterator[str]:
+    yield from (operation.subject for operation in ALL)
+    yield described_webhooks.SUBJECT
 
 
 def every_problem() -> list[KnownProblem]:

@@ -1,0 +1,58 @@
+"""What is pushed to the `callback_url` of an approval: no address of ours, so no operation."""
+
+from typing import Any
+
+from web import examples
+
+SUBJECT = "Webhooks"
+
+WEBHOOKS: dict[str, Any] = {
+    "decision": {
+        "post": {
+            "operationId": "receiveDecision",
+            "tags": [SUBJECT],
+            "summary": "A decision is pushed to you",
+            "description": "To the `callback_url` of the approval, signed by the Standard Webhooks "
+            "scheme: verify the signature before anything else, and treat a `webhook-id` that you "
+            "know as the same delivery. Anything but 2xx within 10 seconds is tried again after "
+            "5 s, 30 s, 2 min, 10 min, 1 h, 6 h and 24 h; then it is listed as undelivered. "
+            "Redirects are not followed. A permit stands in it over https only.",
+            "security": [],
+            "parameters": [
+                {
+                    "name": "webhook-id",
+                    "in": "header",
+                    "required": True,
+                    "description": "The same for every try of one delivery.",
+                    "schema": {"type": "string"},
+                },
+                {
+                    "name": "webhook-timestamp",
+                    "in": "header",
+                    "required": True,
+                    "description": "Of this try: seconds since 1970. Refuse what is old.",
+                    "schema": {"type": "string", "pattern": "^[0-9]+$"},
+                },
+                {
+                    "name": "webhook-signature",
+                    "in": "header",
+                    "required": True,
+                    "description": "`v1,` and base64 of the HMAC-SHA256 of id, timestamp and body "
+                    "with dots between them; several, with blanks between them, while a secret is "
+                    "replaced.",
+                    "schema": {"type": "string"},
+                },
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/Decision"},
+                        "examples": {"approved": {"value": examples.DECISION}},
+                    }
+                },
+            },
+            "responses": {"2XX": {"description": "You have it."}},
+        }
+    }
+}
