@@ -5,13 +5,15 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+import aiohttp_jinja2
+import jinja2
 from aiohttp import web
 
 from web import keys
 from web.api_page import Page, inline, prose
 from web.etags import unless_held
 from web.openapi import openapi
-from web.pages import render
+from web.pages import prepared
 
 routes = web.RouteTableDef()
 
@@ -30,9 +32,8 @@ async def openapi_json(request: web.Request) -> web.Response:
 @routes.get("/docs")
 async def docs(request: web.Request) -> web.Response:
     """The document as a page, without scripts."""
-    page = _page(request.app[keys.SETTINGS].url_prefix)
-    shown = {"page": page, "prose": prose, "inline": inline}
-    return unless_held(request, render(request, "api_docs.html", shown, headers=KEPT))
+    text = _page(aiohttp_jinja2.get_env(request.app), request.app[keys.SETTINGS].url_prefix)
+    return unless_held(request, prepared(request, text, KEPT))
 
 
 @lru_cache(maxsize=1)
@@ -46,5 +47,7 @@ def _bytes(prefix: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _page(prefix: str) -> Page:
-    return Page(_document(prefix))
+def _page(environment: jinja2.Environment, prefix: str) -> str:
+    """Rendered once: it takes longer than anybody without a token should be able to ask for."""
+    page = Page(_document(prefix))
+    return environment.get_template("api_docs.html").render(page=page, prose=prose, inline=inline)

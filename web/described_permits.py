@@ -16,7 +16,7 @@ OPERATIONS = (
         "Once for each approval, before its action is begun. The same attempt again is answered "
         "the same, because the answer may have been lost; another attempt must not act. A good "
         "signature alone does not prove first use: redeeming does. Every answer but 200 means: "
-        "do not act.",
+        "do not act; after 429, 500, 503 or none at all, ask again with the same attempt.",
         (Answer(200, "Act, once, and exactly so.", answers.Approval, examples.APPROVED),),
         (
             problems.BAD_PERMIT,

@@ -134,6 +134,14 @@ def render(
     return response
 
 
+def prepared(request: web.Request, text: str, headers: Mapping[str, str]) -> web.Response:
+    """A page that was rendered before, with the headers that every page has."""
+    response = web.Response(text=text, content_type="text/html", charset="utf-8")
+    response.headers.update(_security_headers(request))
+    response.headers.update(headers)
+    return response
+
+
 def render_message(
     request: web.Request,
     code: str,
