@@ -64,6 +64,11 @@ async def ended(service: Service, how: str) -> Any:
     return found
 
 
+def untold(answer: tuple[int, Any]) -> tuple[int, Any]:
+    """The answer but for what became of the messages, which go out meanwhile."""
+    return answer[0], {**answer[1], "notifications": []}
+
+
 def fields_of(problem: Any) -> list[str]:
     return [error["field"] for error in problem["errors"]]
 
@@ -267,7 +272,7 @@ async def test_the_digest_is_of_the_canonical_action_whatever_the_order(service:
     backwards = dict(reversed(action.items()))
     status, approval = await ask(service, action=action)
     assert (status, approval["action_digest"]) == (201, expected)
-    assert (await ask(service, action=backwards)) == (200, approval)
+    assert untold(await ask(service, action=backwards)) == untold((200, approval))
     asked = (await service.events(approval["approval_id"]))[0]["data"]
     assert (asked["action"], asked["action_digest"]) == (action, expected)
 
@@ -335,7 +340,7 @@ async def test_requests_are_the_same_after_defaults_and_whatever_the_order(
         requested_by=None,
         callback_url=None,
     )
-    assert (first[0], again) == (201, (200, first[1]))
+    assert (first[0], untold(again)) == (201, untold((200, first[1])))
 
 
 DIFFERENT: list[dict[str, Any]] = [
@@ -376,7 +381,7 @@ async def test_another_engines_request_conflicts_even_if_it_is_equal(service: Se
 async def test_both_tokens_of_an_engine_are_the_same_engine(start: StartService) -> None:
     service = await start(api_tokens=f"fta:{TOKEN},fta:{OTHER_TOKEN}", api_readers="")
     approval = (await ask(service))[1]
-    assert await ask(service, OTHER_TOKEN) == (200, approval)
+    assert untold(await ask(service, OTHER_TOKEN)) == untold((200, approval))
     assert (await cancel(service, approval["approval_id"], OTHER_TOKEN))[0] == 200
 
 
