@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 # schemathesis has an environment of its own: its requirements are not ours to keep.
 CONTRACT_VENV := .venv-contract
 CONTRACT_STAMP := $(CONTRACT_VENV)/.installed
-CONTRACT := $(BIN)/python -m contract $(CONTRACT_VENV)/bin/schemathesis
+CONTRACT := $(BIN)/python -m tests.contract $(CONTRACT_VENV)/bin/schemathesis
 
 .PHONY: help demo serve test test-slow contract contract-short check bench format clean
 

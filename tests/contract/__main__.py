@@ -1,7 +1,7 @@
 """
 Start a service with the simulated WeCom, tell it a story, and let schemathesis loose on it.
 
-    python -m contract SCHEMATHESIS [its own options, such as --max-time 600]
+    python -m tests.contract SCHEMATHESIS [its own options, such as --max-time 600]
 
 schemathesis lives in an environment of its own (make contract), and finds in this one's service
 approvals in every state: what it invents by itself would be 404 nearly always.
@@ -26,7 +26,7 @@ from tests.service import TOKEN, Clock, Service, start_service
 from web.app import utc_now
 
 HERE = Path(__file__).parent
-LOG = HERE.parent / "build" / "contract.log"
+LOG = HERE.parent.parent / "build" / "contract.log"
 """What the service said meanwhile: where to look when it answered 500."""
 # A stream does not end, and schemathesis waits for the end of an answer; tests/test_openapi.py
 # holds it against the document.
