@@ -8,12 +8,18 @@ from typing import Any, cast
 from domain import approvers, errors, identity, redeeming, wording
 from domain.aggregate import Aggregate, Event, applies
 from domain.approvers import Answer
-from domain.commands import RecordDelivery, RequestApproval
+from domain.commands import (
+    RecordDelivery,
+    RecordWebhook,
+    RedeliverWebhook,
+    RequestApproval,
+)
 from domain.decision import Capacity, Channel, Ending, Kind, Outcome, Risk, Status, Verdict
 from domain.identity import same_person
 from domain.notifications import Delivery, Notifications, Way
 from domain.permit import Permit
 from domain.redeeming import Redemption
+from domain.webhooks import Webhooks
 
 # One reminder, when a quarter of the time is left, if that is worth anything to whoever reads it.
 REMIND_AT_LAST = 4
@@ -150,6 +156,28 @@ class Approval(Aggregate):
         channel: str
         outcome: str
         detail: str | None = None
+
+    class WebhookDelivered(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.webhook-delivered"
+        delivery: int
+        attempt: int
+        released: list[int] = []  # noqa: RUF012  # msgspec copies an empty default
+
+    class WebhookFailed(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.webhook-failed"
+        delivery: int
+        attempt: int
+        problem: str
+        failures: int
+        retry_at: datetime | None = None
+        down: bool = False
+        released: list[int] = []  # noqa: RUF012  # msgspec copies an empty default
+
+    class WebhookRequeued(Event, frozen=True, kw_only=True):
+        TOPIC = "approval.webhook-requeued"
+        delivery: int
+        by: str
+        channel: str
 
     # Commands. Look at the state, then refuse, or trigger, or do nothing.
 
@@ -362,6 +390,53 @@ class Approval(Aggregate):
             )
             self._notice_if_nobody_is_reached(delivery.at)
 
+    def record_webhook(self, tried: RecordWebhook) -> None:
+        """Record what came of one try to push a decision. The same try again changes nothing."""
+        webhook = self.webhooks.at(tried.delivery)
+        if webhook.is_delivered or tried.attempt != webhook.attempts + 1:
+            return
+        about = {
+            "delivery": tried.delivery,
+            "attempt": tried.attempt,
+            "released": tried.released,
+        }
+        if tried.problem is None:
+            self.trigger(self.WebhookDelivered, tried.at, **about)
+            return
+        failures, retry_at = webhook.after_failure(tried.at)
+        self.trigger(
+            self.WebhookFailed,
+            tried.at,
+            problem=tried.problem,
+            failures=failures,
+            retry_at=retry_at,
+            down=tried.down,
+            **about,
+        )
+
+    def redeliver_webhook(self, wanted: RedeliverWebhook) -> None:
+        """
+        Have a decision pushed again that was given up, by a schedule that begins anew.
+
+        Raises:
+            UnknownWebhook: Nothing of this approval is pushed.
+            AlreadyDelivered, NotUndelivered: It was not given up.
+        """
+        webhook = self.webhooks.at(wanted.delivery)
+        if self.ending is None or self.requested.callback_url is None or self.requested.test:
+            raise errors.UnknownWebhook(wanted.delivery)
+        if webhook.is_delivered:
+            raise errors.AlreadyDelivered(wanted.delivery)
+        if not webhook.is_undelivered:
+            raise errors.NotUndelivered(wanted.delivery)
+        self.trigger(
+            self.WebhookRequeued,
+            wanted.at,
+            delivery=wanted.delivery,
+            by=wanted.by,
+            channel=wanted.channel,
+        )
+
     def _notice_if_nobody_is_reached(self, at: datetime) -> None:
         """Once: no approver can be told any more, so that somebody else has to hear of it."""
         may_decide = [userid for userid in self.approvers if self.is_asked(userid)]
@@ -514,6 +589,7 @@ class Approval(Aggregate):
         self.redeemed: Approval.Redeemed | None = None
         self.outcome: Approval.OutcomeReported | None = None
         self._refused_redemptions: set[tuple[str, str]] = set()
+        self.webhooks = Webhooks()
 
     @applies(Notified)
     def _notified(self, event: Notified) -> None:
@@ -605,6 +681,22 @@ class Approval(Aggregate):
     @applies(Revoked)
     def _revoked(self, event: Revoked) -> None:
         self.ending = _decided(Status.REVOKED, event)
+
+    @applies(WebhookDelivered)
+    def _webhook_delivered(self, event: WebhookDelivered) -> None:
+        webhook = self.webhooks.tried(event.delivery, event.attempt, event.timestamp)
+        webhook.is_delivered, webhook.is_undelivered, webhook.problem = True, False, None
+
+    @applies(WebhookFailed)
+    def _webhook_failed(self, event: WebhookFailed) -> None:
+        webhook = self.webhooks.tried(event.delivery, event.attempt, event.timestamp)
+        webhook.failures, webhook.problem = event.failures, event.problem
+        webhook.due_at, webhook.is_undelivered = event.retry_at, event.retry_at is None
+
+    @applies(WebhookRequeued)
+    def _webhook_requeued(self, event: WebhookRequeued) -> None:
+        webhook = self.webhooks.at(event.delivery)
+        webhook.failures, webhook.due_at, webhook.is_undelivered = 0, None, False
 
     @applies(Redeemed)
     def _redeemed(self, event: Redeemed) -> None:

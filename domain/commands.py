@@ -211,6 +211,39 @@ class RecordDelivery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordWebhook:
+    """What came of one try to push a decision to its engine: our own sender learned it."""
+
+    at: datetime
+    reply_id: str
+    delivery: int
+    """The position of the decision."""
+    attempt: int
+    """Which try it was, from 1 on. The same one again changes nothing."""
+    problem: str | None = None
+    """None when the engine took it; else what is wrong, in a sentence."""
+    down: bool = False
+    """The destination is to blame, and with it everything else that goes there has to wait."""
+    released: list[int] = field(default_factory=list)
+    """Other deliveries that failed because the destination was down, which it is no more: they need
+    not wait for their time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedeliverWebhook:
+    """Somebody wants a decision pushed once more that was given up."""
+
+    at: datetime
+    by: str
+    channel: str
+    """`api` for an engine, `shell` for an administrator."""
+    reply_id: str
+    delivery: int
+    engine: str | None = None
+    """Whose approval it has to be; None for an administrator."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenSession:
     """A member logged in. `session` is the SHA-256 of the cookie's value, never the value."""
 
@@ -261,6 +294,8 @@ Command = (
     | Greet
     | RecordLeaving
     | RecordDelivery
+    | RecordWebhook
+    | RedeliverWebhook
     | OpenSession
     | EndSession
     | EndSessionsOf

@@ -21,7 +21,10 @@
     ├── PermitExpired         its time is over
     ├── Revoked               the approver took the approval back
     ├── OutcomeDiffers        another outcome was reported before
-    └── LoginUsed             the way back from WeCom was taken before
+    ├── LoginUsed             the way back from WeCom was taken before
+    ├── UnknownWebhook        no webhook has that id, or not for whoever asks
+    ├── AlreadyDelivered      a webhook that its engine took is not sent again
+    └── NotUndelivered        a webhook that is still being tried needs no redelivery
 
 `code` is for programs and never changes; the sentence is for the logs and the engine. What a
 member reads is made from the code and the facts kept here, in adapters/wecom/messages.py.
@@ -247,3 +250,32 @@ class LoginUsed(Refusal):
 
     def __init__(self) -> None:
         super().__init__("this login was completed before; set out anew")
+
+
+class UnknownWebhook(Refusal):
+    """No decision at that position is pushed anywhere, or not for whoever asks."""
+
+    code = "unknown-webhook"
+
+    def __init__(self, delivery: object) -> None:
+        super().__init__(f"there is no webhook {delivery}")
+
+
+class AlreadyDelivered(Refusal):
+    """The engine took it; that is never taken back."""
+
+    code = "already-delivered"
+
+    def __init__(self, delivery: int) -> None:
+        super().__init__(f"webhook {delivery} was delivered; nothing is sent again")
+
+
+class NotUndelivered(Refusal):
+    """It has not been given up: its next try is on its way."""
+
+    code = "not-undelivered"
+
+    def __init__(self, delivery: int) -> None:
+        super().__init__(
+            f"webhook {delivery} has not been given up and is still being tried; nothing changed"
+        )

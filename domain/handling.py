@@ -232,6 +232,22 @@ def record_delivery(command: commands.RecordDelivery, unit: Unit) -> Approval | 
     return aggregate
 
 
+def record_webhook(command: commands.RecordWebhook, unit: Unit) -> Approval:
+    """The approval, with what came of pushing its decision."""
+    approval = _known(command.reply_id, unit)
+    approval.record_webhook(command)
+    return approval
+
+
+def redeliver_webhook(command: commands.RedeliverWebhook, unit: Unit) -> Approval:
+    """The approval, its decision on its way again; another engine hears that there is none."""
+    approval = unit.approval(command.reply_id)
+    if approval is None or command.engine not in (None, approval.requested.engine):
+        raise errors.UnknownWebhook(command.delivery)
+    approval.redeliver_webhook(command)
+    return approval
+
+
 def open_session(command: commands.OpenSession, unit: Unit) -> None:
     """Begin a session in place of the browser's earlier one; a state opens one session only."""
     if command.state and unit.is_repeated_delivery(NOBODY, f"login:{command.state}"):
@@ -288,6 +304,8 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.Greet: greet,
     commands.RecordLeaving: record_leaving,
     commands.RecordDelivery: record_delivery,
+    commands.RecordWebhook: record_webhook,
+    commands.RedeliverWebhook: redeliver_webhook,
     commands.OpenSession: open_session,
     commands.EndSession: end_session,
     commands.EndSessionsOf: end_sessions_of,

@@ -47,9 +47,7 @@ class DecisionFeed(Projection):
     """
 
     def project(self, fact: Fact, tables: Tables) -> None:
-        if not isinstance(fact.event, DECISIONS) or fact.approval is None:
-            return
-        if fact.approval.requested.test:
+        if not is_decision(fact) or fact.approval is None:
             return
         kind = event_type(fact.approval.status)
         event = cloud_event(fact.position, kind, fact.approval)
@@ -66,6 +64,13 @@ class DecisionFeed(Projection):
                 "permit_claims": msgspec.json.encode(permit.claims()).decode() if permit else None,
             },
         )
+
+
+def is_decision(fact: Fact) -> bool:
+    """Whether engines hear of it: an end, unless it is that of a test approval."""
+    if fact.approval is None or fact.approval.requested.test:
+        return False
+    return isinstance(fact.event, DECISIONS)
 
 
 def event_type(status: Status) -> str:
@@ -86,6 +91,12 @@ def cloud_event(position: int, kind: str, approval: Approval) -> dict[str, objec
         "datacontenttype": "application/json",
         "data": document(approval),
     }
+
+
+def decision_at(database: Database, position: int) -> Row | None:
+    """The decision at that position, if there is one."""
+    rows = database.query("SELECT * FROM decision_feed WHERE position = ?", [position])
+    return rows[0] if rows else None
 
 
 def decisions_after(

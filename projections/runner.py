@@ -20,6 +20,7 @@ from projections.outbox import Outbox
 from projections.projection import Fact, Projection
 from projections.sessions import SessionList
 from projections.todo import TodoList
+from projections.webhooks import WebhookQueue
 
 ALL: tuple[Projection, ...] = (
     ApprovalList(),
@@ -29,6 +30,7 @@ ALL: tuple[Projection, ...] = (
     Deadlines(),
     Outbox(),
     SessionList(),
+    WebhookQueue(),
 )
 
 CHUNK = 500

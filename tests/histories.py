@@ -18,7 +18,9 @@ from domain.commands import (
     FreezeApprovals,
     OpenSession,
     RecordDelivery,
+    RecordWebhook,
     Redeem,
+    RedeliverWebhook,
     ReportOutcome,
     Revoke,
     ThawApprovals,
@@ -39,7 +41,9 @@ from tests.scenario import (
     leaves,
     opens,
     presses,
+    pushes,
     reached,
+    redelivers,
     reminds,
     says,
     taps,
@@ -74,6 +78,11 @@ OUTCOMES = st.sampled_from(
 )
 
 
+PUSHED = st.sampled_from(
+    [{}, {"problem": "answered 404"}, {"problem": "answered 503", "down": True}]
+)
+
+
 def made(kind: Any, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """A command without its time."""
     return st.fixed_dictionaries(strategies).map(lambda fields: (kind, fields))
@@ -95,6 +104,27 @@ def send(house: House, at: datetime, number: int, outcome: dict[str, Any]) -> Re
 def arrive(at: datetime, to: str, reply_id: str, outcome: dict[str, Any]) -> RecordDelivery:
     """The message that asks was on its way, whatever stands in the outbox."""
     return reached(to, reply_id, at, **outcome)
+
+
+def push(house: House, at: datetime, number: int, came: dict[str, Any]) -> RecordWebhook | None:
+    """One of the decisions that wait to be pushed is tried, and perhaps lets go of others."""
+    rows = house.rows("webhooks")
+    if not rows:
+        return None
+    row = rows[number % len(rows)]
+    held = [one["position"] for one in rows if one["down_at"] > one["up_at"] and one is not row]
+    about = {"reply_id": row["reply_id"], "delivery": row["position"]}
+    released = [] if came.get("down") else held
+    return pushes(at, row["attempts"] + 1, released=released, **about, **came)
+
+
+def push_again(house: House, at: datetime, number: int) -> RedeliverWebhook | None:
+    """One of them is asked for, given up or not."""
+    rows = house.rows("webhooks")
+    if not rows:
+        return None
+    row = rows[number % len(rows)]
+    return redelivers(at, reply_id=row["reply_id"], delivery=row["position"], engine=None)
 
 
 COOKIES = itertools.count()
@@ -159,6 +189,7 @@ ASKING = made(
     message=st.sampled_from(["重启", "重启", LONG]),
     expires_in=st.sampled_from([60, 1200, 86400]),
     test=st.sampled_from([False, False, True]),
+    callback_url=st.sampled_from([None, "http://a.example/", "http://b.example:1/?c", "http://["]),
 )
 DECIDING = st.one_of(
     made(
@@ -192,6 +223,8 @@ THE_REST = st.one_of(
     made(_log_in, by=people, minutes=st.integers(0, 20)),
     made(log_out, number=st.integers(0, 20)),
     made(_all_out, by=people),
+    made(push, number=st.integers(0, 20), came=PUSHED),
+    made(push_again, number=st.integers(0, 20)),
 )
 USING = st.one_of(
     made(redeem, reply_id=reply_ids, attempt=st.sampled_from(["a", "b"]), is_same=st.booleans()),
@@ -229,7 +262,7 @@ def live(house: House, history: History) -> datetime:
     house.store.change_installation(with_a_permit_key)
     for seconds, (kind, fields) in history:
         at += timedelta(seconds=seconds)
-        if kind in (send, log_out, redeem):
+        if kind in (send, log_out, redeem, push, push_again):
             fields = {**fields, "house": house}
         if command := kind(at=at, **fields):
             house.do(command)

@@ -22,6 +22,8 @@ from domain.commands import (
     OpenPage,
     RecordDelivery,
     RecordLeaving,
+    RecordWebhook,
+    RedeliverWebhook,
     Remind,
     Reply,
 )
@@ -299,6 +301,26 @@ def taps(
     """A member taps a button of their card, which brings a code that changes the card."""
     usual: dict[str, Any] = {"channel": Channel.CARD, "response_code": f"tap {by} {at.isoformat()}"}
     return says(by, verdict, reply_id, at, **{**usual, **fields})
+
+
+def pushes(
+    at: datetime, attempt: int = 1, problem: str | None = None, **fields: Any
+) -> RecordWebhook:
+    """What came of one try to push the decision at position 7."""
+    usual: dict[str, Any] = {"reply_id": NODE, "delivery": 7}
+    return RecordWebhook(at=at, attempt=attempt, problem=problem, **{**usual, **fields})
+
+
+def redelivers(at: datetime, **fields: Any) -> RedeliverWebhook:
+    """Somebody wants it pushed again."""
+    usual: dict[str, Any] = {
+        "by": "fta",
+        "channel": "api",
+        "engine": "fta",
+        "reply_id": NODE,
+        "delivery": 7,
+    }
+    return RedeliverWebhook(at=at, **{**usual, **fields})
 
 
 def reminds(at: datetime, reply_id: str = NODE) -> Remind:

@@ -104,6 +104,17 @@ FIELDS: dict[str, dict[str, Any]] = {
         "outcome": str,
         "detail": str | None,
     },
+    "approval.webhook-delivered": {"delivery": int, "attempt": int, "released": list[int]},
+    "approval.webhook-failed": {
+        "delivery": int,
+        "attempt": int,
+        "problem": str,
+        "failures": int,
+        "retry_at": datetime | None,
+        "down": bool,
+        "released": list[int],
+    },
+    "approval.webhook-requeued": {"delivery": int, "by": str, "channel": str},
     "inbox.received": {
         "by": str,
         "words": str,
@@ -241,6 +252,28 @@ GOLDEN: list[tuple[str, bytes]] = [
     (
         "approval.cancelled",
         b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","reason":"superseded by run 4"}',
+    ),
+    (
+        "approval.webhook-delivered",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":2,"released":[8,9]}',
+    ),
+    (
+        "approval.webhook-delivered",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":1}',
+    ),
+    (
+        "approval.webhook-failed",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":3,"problem":"answered 503",'
+        b'"failures":2,"retry_at":"2026-05-04T12:00:30Z","down":true,"released":[8]}',
+    ),
+    (
+        "approval.webhook-failed",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":8,"problem":"answered 400",'
+        b'"failures":8}',
+    ),
+    (
+        "approval.webhook-requeued",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"by":"shell:root","channel":"shell"}',
     ),
     (
         "inbox.received",

@@ -1,5 +1,7 @@
 """The timeline's words: one line for every event, whatever the event was about."""
 
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,15 +9,30 @@ import pytest
 from domain.approval import Approval
 from domain.catalogue import EVENTS
 from domain.notifications import Way
+from domain.webhooks import RETRY_AFTER
 from projections.outbox import Kind
-from tests.scenario import APPROVE, after, ask, given, leaves, reached, reminds, says
+from tests.scenario import (
+    APPROVE,
+    NOON,
+    after,
+    ask,
+    cancels,
+    given,
+    leaves,
+    pushes,
+    reached,
+    redelivers,
+    reminds,
+    says,
+)
 from web.timeline import ABOUT, DELIVERED, REFUSED, WORDS, in_words
 
 
 def words(*commands: Any) -> list[str]:
     """What the last command has in the timeline, after the others."""
     *before, last = commands
-    return [in_words(event) for event in given(ask(), *before).when(last).happened]
+    asked = ask(callback_url="https://engine.example/decisions?key=1")
+    return [in_words(event) for event in given(asked, *before).when(last).happened]
 
 
 def test_every_event_of_an_approval_that_is_ever_stored_has_words() -> None:
@@ -67,6 +84,25 @@ def test_as_what_somebody_was_asked(way: Way, cut: bool, line: str) -> None:
 def test_what_became_of_each_kind_of_message(notice: str, sent: str, failed: str) -> None:
     assert words(reached("zhangsan", notice=notice)) == [sent]
     assert words(reached("zhangsan", notice=notice, problem="不行")) == [failed]
+
+
+def test_what_became_of_pushing_a_decision() -> None:
+    before = [cancels(at=NOON), *(pushes(at, n, "answered 500") for n, at in each_try())]
+    first, *_, last = [words(*before[: number + 1]) for number in range(1, len(before))]
+    assert first == ["结论推送失败（第 1 次）: answered 500"]
+    assert last == ["结论推送失败（第 8 次）: answered 500；不再重试，可手动重新推送"]
+    later = after(days=3)
+    assert words(*before, redelivers(later)) == ["fta 要求重新推送结论"]
+    delivered = words(*before, redelivers(later), pushes(later, 9))
+    assert delivered == ["结论已推送到回调地址（第 9 次）"]
+
+
+def each_try() -> Iterator[tuple[int, datetime]]:
+    """Number and moment of every try of one schedule."""
+    at = NOON
+    for number, delay in enumerate([timedelta(), *RETRY_AFTER], 1):
+        at += delay
+        yield number, at
 
 
 def test_no_kind_of_message_is_without_words() -> None:

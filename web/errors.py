@@ -38,6 +38,9 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.PermitExpired: 410,
     errors.Revoked: 409,
     errors.OutcomeDiffers: 409,
+    errors.UnknownWebhook: 404,
+    errors.AlreadyDelivered: 409,
+    errors.NotUndelivered: 409,
 }
 RETRY_AFTER_S = "2"
 BEARER = {"WWW-Authenticate": "Bearer"}

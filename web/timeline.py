@@ -202,6 +202,19 @@ def _cancelled(event: Any) -> str:
     return f"{event.by} 撤销了审批，原因: {why(event.reason)}"
 
 
+def _webhook_delivered(event: Any) -> str:
+    return f"结论已推送到回调地址（第 {event.attempt} 次）"
+
+
+def _webhook_failed(event: Any) -> str:
+    then = "" if event.retry_at is not None else "；不再重试，可手动重新推送"
+    return f"结论推送失败（第 {event.attempt} 次）: {one_line(event.problem)}{then}"
+
+
+def _webhook_requeued(event: Any) -> str:
+    return f"{event.by} 要求重新推送结论"
+
+
 WORDS = {
     Approval.Requested: _requested,
     Approval.Notified: _notified,
@@ -219,4 +232,7 @@ WORDS = {
     Approval.Redeemed: _redeemed,
     Approval.RedemptionRefused: _not_redeemed,
     Approval.OutcomeReported: _outcome,
+    Approval.WebhookDelivered: _webhook_delivered,
+    Approval.WebhookFailed: _webhook_failed,
+    Approval.WebhookRequeued: _webhook_requeued,
 }
