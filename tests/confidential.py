@@ -3,6 +3,7 @@
 Noted where it comes into being; tests/log_watch.py searches every log of the run for it.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def note_settings(settings: Mapping[str, str]) -> None:
     }.items():
         if settings.get(name):
             note(kind, settings[name])
+    for secret in re.findall(r"whsec_[^,]+", settings.get("webhook_secret", "")):
+        note("secret of webhooks", secret)
     for _, token in parse_api_tokens(settings.get("api_tokens", "")):
         note("API token", token)
 

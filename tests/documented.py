@@ -53,14 +53,14 @@ async def documented(
     """
     One request to the engine API, and whether the document says what is answered.
 
-    `path` may have `{approval_id}`, which is then among the keywords.
+    `path` may have `{approval_id}` or `{id}`, which is then among the keywords.
     """
-    approval_id = request.pop("approval_id", None)
+    named = {name: request.pop(name, None) for name in ("approval_id", "id")}
     operation = STRICT["paths"][path.partition("?")[0]][method.lower()]
     headers = dict(request.pop("headers", {}))
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    url = f"{service.base}/api/v1{path.format(approval_id=approval_id)}"
+    url = f"{service.base}/api/v1{path.format(**named)}"
     async with service.http.request(method, url, headers=headers, **request) as response:
         raw = await response.read()
     described = operation["responses"].get(str(response.status))

@@ -97,11 +97,12 @@ def test_every_code_has_one_status_and_an_example_that_says_so() -> None:
 CODES = {
     400: {"not-json"},
     401: {"unauthorized", "bad-permit"},
-    404: {"not-found", "unknown-approval"},
+    404: {"not-found", "unknown-approval", "unknown-webhook"},
     405: {"method-not-allowed"},
     409: {
         *("conflicting-request", "already-decided", "position-unknown", "already-redeemed"),
         *("revoked", "frozen", "not-approved", "outcome-differs"),
+        *("already-delivered", "not-undelivered"),
     },
     410: {"permit-expired"},
     413: {"content-too-large"},
@@ -333,7 +334,7 @@ async def test_every_way_to_be_refused_is_documented(service: Service) -> None:
         method, path = operation.method, operation.path
         if not operation.is_open:
             assert (await documented(service, method, path, None, **about))[0] == 401
-        if "{approval_id}" in path:
+        if "{approval_id}" in path or "{id}" in path:
             assert (await documented(service, method, path, json=body, **about))[0] == 404
         if operation.body is None:
             continue

@@ -115,7 +115,8 @@ def rebuild(name: str | None) -> None:
     """
     Rebuild one read model, or all, from the events.
 
-    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox, sessions.
+    NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox, sessions,
+    webhooks.
     Nothing is sent again: what was delivered is in the events. The service may go on meanwhile;
     its lists, sending and expiry wait until this has ended.
     """
@@ -205,6 +206,74 @@ def rotate_key(compromised: bool) -> None:
     try:
         rotate_permit_key(_settings(), voids_earlier=compromised, say=_say)
     except (OSError, ValueError, EventSourcingError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.group()
+def webhooks() -> None:
+    """Decisions that are pushed to the callback_url of an engine (docs/webhooks.md)."""
+
+
+@webhooks.command("list")
+@click.option("--all", "everything", is_flag=True, help="What is still being tried, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_webhooks(everything: bool, as_json: bool) -> None:
+    """List what was given up after the last try, oldest first."""
+    from web import undelivered
+    from web.findings import say
+
+    listing = undelivered.list_webhooks(_settings(), say, as_json=as_json, everything=everything)
+    _run(listing)
+
+
+@webhooks.command("redeliver")
+@click.argument("ids", metavar="ID...", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.option("--all", "everything", is_flag=True, help="Everything that was given up.")
+def redeliver_webhooks(ids: tuple[int, ...], everything: bool) -> None:
+    """
+    Push again what was given up, by a schedule that begins anew; recorded.
+
+    ID is what `webhooks list` shows first. Exit status 1 if one of them cannot be sent again.
+    """
+    from adapters.store.writer import StoreUnavailable
+    from web import undelivered
+    from web.findings import say
+
+    if bool(ids) == everything:
+        raise click.UsageError("name IDs or give --all")
+    try:
+        done = _run(undelivered.redeliver(_settings(), ids, say))
+    except StoreUnavailable as error:
+        raise click.ClickException(str(error)) from None
+    if not done:
+        sys.exit(1)
+
+
+@webhooks.command("secret")
+@click.argument("engine", required=False, default="")
+def webhook_secret(engine: str) -> None:
+    """
+    Print what the receivers of an engine verify signatures with, the newest first.
+
+    Without ENGINE: what signs for all engines that have none of their own. Keep it from others.
+    """
+    from web import undelivered
+
+    _run(undelivered.show_secrets(_settings(), engine, _say))
+
+
+@webhooks.command("rotate-secret")
+def rotate_webhook_secret() -> None:
+    """
+    Make a new secret and print it; the one before signs along for 24 hours.
+
+    Only where FTA_APPROVAL_WEBHOOK_SECRET does not set it. Give it to every receiver meanwhile.
+    """
+    from web import undelivered
+
+    try:
+        _run(undelivered.rotate_secret(_settings(), _say))
+    except undelivered.SetElsewhere as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -148,6 +148,38 @@ class DecisionPage(Answered):
     """Names the store. Another one: it was put back, and positions mean something else."""
 
 
+class Webhook(Answered):
+    """A decision that its engine has not taken yet."""
+
+    id: Annotated[str, Field(pattern="^[0-9]+$")]
+    """That of the decision: its position."""
+    webhook_id: str
+    """The header `webhook-id` of every try."""
+    approval_id: Uuid
+    reply_id: str
+    engine: str
+    url: str
+    """Where it goes, without the query."""
+    state: Literal["waiting", "undelivered"]
+    """`undelivered`: it was given up and waits for somebody who has it sent again."""
+    attempts: Annotated[int, Field(ge=0)]
+    problem: str | None
+    """Of the last try, in a sentence; null before the first."""
+    destination_down: bool
+    """The last try failed because the whole destination is away."""
+    last_attempt_at: Time | None
+    next_attempt_at: Time | None
+    """Null: at once, or when those before it to the same destination have got through."""
+
+
+class WebhookPage(Answered):
+    """A page of deliveries, by position."""
+
+    webhooks: list[Webhook]
+    next: str | None
+    """Send it as `after` for the next page; null on the last one."""
+
+
 class PublicKey(Answered):
     """A JWK (RFC 8037)."""
 

@@ -11,6 +11,7 @@ from domain.approval import Approval
 from domain.commands import Cancel
 from domain.errors import UnknownApproval
 from projections.document import document, timestamp
+from projections.webhooks import shown_url
 from web import keys
 from web.ask import ApprovalRequest, CancelRequest, read_body
 from web.etags import unless_held
@@ -68,7 +69,9 @@ async def events(request: web.Request) -> web.Response:
     """Everything that happened to one approval, oldest first."""
     approval = await approval_of(request)
     stored = await request.app[keys.READING].events_of(approval.id)
-    return json_answer({"events": [event_document(p, event) for p, event in stored]})
+    is_own = request[keys.ENGINE] == approval.requested.engine
+    shown = [event_document(p, event, is_own=is_own) for p, event in stored]
+    return json_answer({"events": shown})
 
 
 @routes.post("/approvals/{approval_id}/cancel")
@@ -85,11 +88,18 @@ async def cancel(request: web.Request) -> web.Response:
     return json_answer(document(await request.app[keys.WRITER].execute(command)))
 
 
-def event_document(position: int, event: Event) -> dict[str, Any]:
-    """One stored event as engines see it; `action` as the object that was sent."""
+def event_document(position: int, event: Event, *, is_own: bool) -> dict[str, Any]:
+    """
+    One stored event as engines see it; `action` as the object that was sent.
+
+    Args:
+        is_own: The reader is the engine that asked; others see nothing of the query of its address.
+    """
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     for name in NOT_DATA:
         fields.pop(name, None)
+    if fields.get("callback_url") and not is_own:
+        fields["callback_url"] = shown_url(fields["callback_url"])
     if fields.get("action"):
         fields["action"] = json.loads(fields["action"])
     data = {name: timestamp(v) if hasattr(v, "isoformat") else v for name, v in fields.items()}

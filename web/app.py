@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from aiohttp import web
 
+from adapters.engine.reachable import Reachable
+from adapters.engine.webhooks import WebhookClient
 from adapters.store.lease import FileLease
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
@@ -29,6 +31,7 @@ from web import (
     permits,
     revocation,
     todo,
+    webhooks,
 )
 from web.addresses import public_addresses
 from web.background import GRACE, Timekeeper
@@ -41,10 +44,11 @@ from web.forms import FormTokens
 from web.fta import create_approve
 from web.issuing import Permits
 from web.letters import Letters, Style
-from web.outside import outgoing_session, wecom_client
+from web.outside import outgoing_session, reachable, wecom_client
 from web.pace import Pace
 from web.pages import set_up_templates
 from web.parts import Parts, build_parts
+from web.pushing import Letterhead, Pusher
 from web.quota import ReplyQuota
 from web.rate import RateLimit
 from web.request_ids import label, with_request_id
@@ -53,6 +57,7 @@ from web.sending import Sender
 from web.settings import Settings
 from web.static_files import add_static_files, add_verify_file
 from web.tally import Tally
+from web.webhook_secrets import WebhookSecrets
 
 MAX_BODY_BYTES = 256 * 1024
 TAKE_OVER_EVERY_S = 1.0
@@ -102,8 +107,10 @@ def create_app(
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(_follow_the_feed)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
+    app.cleanup_ctx.append(partial(_talk_to_receivers, reachable=reachable(settings, listening_on)))
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, pusher_of(app, sleep).run))
     if clockwork:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
     app.on_response_prepare.append(label)
@@ -153,6 +160,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (permits.routes, f"{prefix}/api/v1"),
         (feed_api.routes, f"{prefix}/api/v1"),
         (api_docs.routes, f"{prefix}/api/v1"),
+        (webhooks.routes, f"{prefix}/api/v1"),
     ):
         for route in _definitions(parts):
             _add(app, route.method, below + route.path, route.handler)
@@ -215,6 +223,12 @@ async def _talk_to_wecom(
         yield
 
 
+async def _talk_to_receivers(app: web.Application, reachable: Reachable) -> AsyncIterator[None]:
+    async with WebhookClient(reachable) as client:
+        app[keys.OUTSIDE].webhooks = client
+        yield
+
+
 async def _reaction(
     lease: FileLease, work: Callable[[], Coroutine[None, None, None]]
 ) -> AsyncIterator[None]:
@@ -257,6 +271,17 @@ def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
     letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
     wecom, pace, tally = app[keys.OUTSIDE].wecom, app[keys.PACE], app[keys.TALLY]
     return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep, tally.message)
+
+
+def pusher_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -> Pusher:
+    """What pushes the decisions of that service."""
+    client = app[keys.OUTSIDE].webhooks
+    assert client is not None  # noqa: S101  # the service runs
+    secrets = WebhookSecrets(app[keys.SETTINGS].webhook_secrets, app[keys.KEYRING].webhook_secrets)
+    feed = app[keys.FEED]
+    letterhead = Letterhead(feed.feed_id, secrets, feed.permit_of)
+    reading, writer, clock = app[keys.READING], app[keys.WRITER], app[keys.CLOCK]
+    return Pusher(reading, writer, client, clock, letterhead, sleep, app[keys.TALLY].webhook)
 
 
 def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:

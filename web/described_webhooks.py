@@ -1,10 +1,57 @@
-"""What is pushed to the `callback_url` of an approval: no address of ours, so no operation."""
+"""What is pushed to the `callback_url` of an approval, and what of that was not taken."""
 
 from typing import Any
 
-from web import examples
+from web import answers, examples, problems
+from web.operation import Answer, Operation
+from web.queries import WebhooksQuery
 
 SUBJECT = "Webhooks"
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/webhooks",
+        "listWebhooks",
+        SUBJECT,
+        "List what could not be pushed yet",
+        "What still waits, and what was given up, by position, a page at a time; an engine sees "
+        "its own, a reader everybody's.",
+        (
+            Answer(
+                200,
+                "A page.",
+                answers.WebhookPage,
+                {"webhooks": [examples.UNDELIVERED], "next": None},
+            ),
+        ),
+        query=WebhooksQuery,
+    ),
+    Operation(
+        "POST",
+        "/webhooks/{id}/redeliver",
+        "redeliverWebhook",
+        SUBJECT,
+        "Have a decision pushed again",
+        "One that was given up, for the engine that asked; by a schedule that begins anew.",
+        (
+            Answer(
+                200,
+                "It is on its way again.",
+                answers.Webhook,
+                {**examples.UNDELIVERED, "state": "waiting"},
+            ),
+        ),
+        (
+            problems.UNKNOWN_WEBHOOK,
+            problems.ALREADY_DELIVERED,
+            problems.NOT_UNDELIVERED,
+            problems.OVERLOADED,
+        ),
+    ),
+)
+
+# No address of ours, so no operation.
 
 WEBHOOKS: dict[str, Any] = {
     "decision": {
@@ -46,7 +93,7 @@ WEBHOOKS: dict[str, Any] = {
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/json": {
+                    "application/cloudevents+json": {
                         "schema": {"$ref": "#/components/schemas/Decision"},
                         "examples": {"approved": {"value": examples.DECISION}},
                     }

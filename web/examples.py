@@ -91,6 +91,20 @@ DECISION: dict[str, Any] = {
     "data": APPROVED,
 }
 DECISIONS = {"decisions": [DECISION], "next": 12, "feed_id": FEED_ID}
+UNDELIVERED = {
+    "id": "12",
+    "webhook_id": f"{FEED_ID}-12",
+    "approval_id": APPROVAL_ID,
+    "reply_id": "12345_2",
+    "engine": "fta",
+    "url": "https://engine.example/decisions",
+    "state": "undelivered",
+    "attempts": 8,
+    "problem": "answered 404",
+    "destination_down": False,
+    "last_attempt_at": "2026-01-06T19:15:35.000Z",
+    "next_attempt_at": None,
+}
 REDEEM = {
     "permit": "eyJhbGciOiJFZERTQSJ9.CLAIMS.SIGNATURE",
     "action": {"job": "replace", "ip": "10.0.0.1"},

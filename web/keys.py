@@ -6,6 +6,7 @@ from datetime import datetime
 
 from aiohttp import web
 
+from adapters.engine.webhooks import WebhookClient
 from adapters.store.writer import Writer
 from adapters.wecom.client import WeComClient
 from adapters.wecom.crypto import CallbackCrypto
@@ -34,6 +35,8 @@ class Outside:
 
     wecom: WeComClient | None = None
     """None while WeCom is not configured."""
+    webhooks: WebhookClient | None = None
+    """None before the service runs."""
     application_closed: bool = False
     """WeCom said that it has switched the application off."""
 

@@ -59,6 +59,7 @@ class Figures(Collector):
         yield from self._of_callbacks()
         yield from self._of_messages()
         yield from self._of_feed()
+        yield from self._of_webhooks()
         yield from self._of_wecom()
 
     def _of_writer(self) -> Iterator[Metric]:
@@ -109,6 +110,18 @@ class Figures(Collector):
         reads.add_metric(["all"], feed.reads_for_all)
         reads.add_metric(["one"], feed.reads_for_one)
         yield reads
+
+    def _of_webhooks(self) -> Iterator[Metric]:
+        what = "Tries to push a decision by what came of them"
+        tries = CounterMetricFamily(named("webhook_tries"), what, labels=["outcome"])
+        for outcome, times in self._app[keys.TALLY].webhooks_by_outcome.items():
+            tries.add_metric([outcome], times)
+        yield tries
+        if self._backlog is not None:
+            now = self._backlog.webhooks
+            yield gauge("webhooks_waiting", "Decisions still to be pushed", now.waiting)
+            yield gauge("webhooks_undelivered", "Decisions given up", now.undelivered)
+            yield gauge("webhook_destinations_down", "Where pushing waits", now.destinations_down)
 
     def _of_wecom(self) -> Iterator[Metric]:
         trouble = wecom_trouble(self._app) is not None

@@ -28,6 +28,10 @@ request may be sent again after so many seconds, which repeats nothing. Beside w
 operation there are 404 `not-found` for an address that there is not, and 405 `method-not-allowed`
 with `Allow`."""
 REQUEST_ID = Header("X-Request-Id", "What this request is called, in the log of the service too.")
+IN_PATHS = {
+    "approval_id": {"type": "string", "format": "uuid"},
+    "id": {"type": "string", "pattern": "^[0-9]+$"},
+}
 HEADERS = {
     "X-Request-Id": REQUEST_ID,
     "Retry-After": Header("Retry-After", "Seconds to wait.", {"type": "integer", "minimum": 1}),
@@ -142,9 +146,9 @@ def _operation(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
 
 
 def _parameters(operation: Operation, schemas: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if "{approval_id}" in operation.path:
-        schema = {"type": "string", "format": "uuid"}
-        yield {"name": "approval_id", "in": "path", "required": True, "schema": schema}
+    for name, schema in IN_PATHS.items():
+        if f"{{{name}}}" in operation.path:
+            yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
     of_query = schemas[operation.query.__name__]
     for name, given in of_query.get("properties", {}).items():
         schema = dict(given)

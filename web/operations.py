@@ -2,7 +2,14 @@
 
 from aiohttp import web
 
-from web import described_approvals, described_decisions, described_itself, described_permits, keys
+from web import (
+    described_approvals,
+    described_decisions,
+    described_itself,
+    described_permits,
+    described_webhooks,
+    keys,
+)
 from web.operation import Operation
 
 BASE = "/api/v1"
@@ -10,6 +17,7 @@ ALL: tuple[Operation, ...] = (
     *described_approvals.OPERATIONS,
     *described_decisions.OPERATIONS,
     *described_permits.OPERATIONS,
+    *described_webhooks.OPERATIONS,
     *described_itself.OPERATIONS,
 )
 KNOWN = {(operation.method, operation.path): operation for operation in ALL}

@@ -1,10 +1,11 @@
-"""The way out to WeCom, one for the service and for the commands of an administrator."""
+"""The ways out: to WeCom, for the service and for the commands of an administrator; to engines."""
 
 import ssl
 from collections.abc import Callable
 
 import aiohttp
 
+from adapters.engine.reachable import Own, Reachable
 from adapters.wecom.client import PAUSE_AFTER_MISCONFIGURATION_S, WeComAccount, WeComClient
 from web.settings import Settings
 
@@ -52,3 +53,15 @@ def wecom_client(
         settings.wecom_proxy,
         pause_s=pause_s,
     )
+
+
+def reachable(settings: Settings, listening_on: str) -> Reachable:
+    """
+    Where webhooks may go.
+
+    Args:
+        listening_on: `HOST:PORT` of this very process.
+    """
+    host, _, port = listening_on.rpartition(":")
+    url = settings.app_url.removesuffix("wechat/") if settings.app_url else None
+    return Reachable(Own(host.strip("[]"), int(port), url), settings.callback_hosts)

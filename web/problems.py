@@ -112,6 +112,12 @@ NOT_APPROVED = KnownProblem(errors.NotApproved("12345_2"), "it is not approved")
 OUTCOME_DIFFERS = KnownProblem(
     errors.OutcomeDiffers("12345_2", "succeeded"), "another outcome was reported before"
 )
+UNKNOWN_WEBHOOK = KnownProblem(
+    errors.UnknownWebhook(12),
+    "no decision at that position is pushed, or it is another engine's",
+)
+ALREADY_DELIVERED = KnownProblem(errors.AlreadyDelivered(12), "its engine took it")
+NOT_UNDELIVERED = KnownProblem(errors.NotUndelivered(12), "it is still being tried")
 POSITION_UNKNOWN = KnownProblem(
     PositionUnknown(), "`after` lies beyond the last position: the store was put back"
 )

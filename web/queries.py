@@ -1,7 +1,7 @@
 """The queries of the engine API, checked parameter by parameter."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -71,6 +71,16 @@ class StreamQuery(NoQuery):
 
     after: Position = 0
     """The last position that was seen; `Last-Event-ID` wins over it."""
+
+
+class WebhooksQuery(NoQuery):
+    """Which deliveries, and from where on."""
+
+    state: Literal["waiting", "undelivered"] | None = None
+    """Left out: both."""
+    after: Annotated[str, Field(pattern="^[0-9]{1,18}$")] = "0"
+    """The `next` of the page before."""
+    limit: Limit = 100
 
 
 def check_names(request: web.Request, model: type[BaseModel]) -> None:

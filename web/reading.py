@@ -19,9 +19,11 @@ from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import approval_stream
 from domain.inbox import Inbox
 from domain.session import Session, session_stream
+from projections.database import Database
 from projections.decision_feed import Batch, decisions_after, newest_decisions
 from projections.directory import Directory
 from projections.outbox import Lane, messages_for, size, waiting_lanes
+from projections.webhooks import Waiting, how_many_wait
 
 T = TypeVar("T")
 
@@ -65,6 +67,7 @@ class Backlog:
     outbox: int
     nobody_reached: int
     is_frozen: bool
+    webhooks: Waiting
 
 
 class Reading:
@@ -179,6 +182,7 @@ class Reading:
                 size(self._read_models),
                 self._directory.nobody_reached(),
                 self._freeze().in_force is not None,
+                how_many_wait(self._read_models),
             )
         )
 
@@ -194,6 +198,10 @@ class Reading:
 
     async def messages_for(self, member: str, lane: Lane, limit: int) -> list[Any]:
         return await self._run(lambda: messages_for(self._read_models, member, lane, limit))
+
+    async def of_read_models(self, question: Callable[[Database], T]) -> T:
+        """What a function of projections/ answers."""
+        return await self._run(lambda: question(self._read_models))
 
     def close(self) -> None:
         self._threads.shutdown()

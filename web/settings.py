@@ -20,9 +20,11 @@ from pydantic import (
     ValidationError,
 )
 
+from adapters.engine.reachable import name_of, network_of
 from adapters.store.event_store import sqlite_path
 from domain.identity import USERID, merged
 from domain.permit import LONGEST_TTL, PermitRules
+from web.webhook_secrets import EVERYBODY, parse_webhook_secrets
 
 PREFIX = "FTA_APPROVAL_"
 PUBLIC_TOKEN = "FTAToken"  # noqa: S105  # public: the default that FTA's manual prints
@@ -30,7 +32,7 @@ PUBLIC_AES_KEY = "FTAEncodingAESKeyFTAEncodingAESKey923456781"
 VERIFY_FILE = re.compile(r"WW_verify_[A-Za-z0-9]{1,64}\.txt", re.ASCII)
 MAX_VERIFY_FILE_BYTES = 1024
 # Settings of the contract whose parts other versions bring; known, so that nobody is warned.
-OF_OTHER_VERSIONS = ("WEBHOOK_SECRET", "CALLBACK_HOSTS", "TREE_HEADS")
+OF_OTHER_VERSIONS = ("TREE_HEADS",)
 
 
 class WrongSettings(Exception):
@@ -149,6 +151,18 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    parse_webhook_secrets(value.get_secret_value())
+    return value
+
+
+def _callback_hosts(values: list[str]) -> list[str]:
+    for one in values:
+        if network_of(one) is None:
+            name_of(one)
+    return values
+
+
 def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -223,6 +237,8 @@ class Settings(BaseModel):
     permit_ttl: int = Field(default=900, ge=10, le=int(LONGEST_TTL.total_seconds()))
     message_style: Literal["text", "card", "both"] = "text"
     text_link: bool = False
+    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
+    callback_hosts: Annotated[Names, AfterValidator(_callback_hosts)] = Field(default_factory=list)
     log_level: Literal["debug", "info", "warning"] = "info"
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Shanghai"
     wecom_api_url: HttpUrl = "https://qyapi.weixin.qq.com"
@@ -263,6 +279,11 @@ class Settings(BaseModel):
         return PermitRules(ttl=ttl) if self.app_url is None else PermitRules(self.app_url, ttl)
 
     @property
+    def webhook_secrets(self) -> dict[str, list[bytes]]:
+        """What signs webhooks, by the engine's name; see `parse_webhook_secrets`."""
+        return parse_webhook_secrets(self.webhook_secret.get_secret_value())
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on."""
         host, _, port = self.listen.rpartition(":")
@@ -293,11 +314,15 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     except ValidationError as error:
         raise WrongSettings([_mistake(found) for found in error.errors()]) from None
     known = {name for name, _ in settings.engines}
-    unknown = [name for name in settings.api_readers if name not in known]
+    named = {"API_READERS": settings.api_readers, "WEBHOOK_SECRET": settings.webhook_secrets}
+    unknown = [
+        f"{PREFIX}{variable}: {name} is no name in API_TOKENS"
+        for variable, names in named.items()
+        for name in names
+        if name not in known and name != EVERYBODY
+    ]
     if unknown:
-        raise WrongSettings(
-            [f"{PREFIX}API_READERS: {name} is no name in API_TOKENS" for name in unknown]
-        )
+        raise WrongSettings(unknown)
     return settings
 
 

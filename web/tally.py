@@ -11,6 +11,7 @@ from projections.outbox import Kind
 CallbackKind = Literal["verification", "text", "event", "other", "unread"]
 CallbackOutcome = Literal["taken", "ignored", "not-genuine", "not-kept", "not-stored"]
 MessageOutcome = Literal["sent", "unreachable", "failed"]
+WebhookOutcome = Literal["delivered", "failed", "down", "given-up"]
 
 
 class Tally:
@@ -19,6 +20,7 @@ class Tally:
     def __init__(self) -> None:
         self.callbacks_by_end = _zeros(get_args(CallbackKind), get_args(CallbackOutcome))
         self.messages_by_end = _zeros(Kind, get_args(MessageOutcome))
+        self.webhooks_by_outcome = Counter(dict.fromkeys(get_args(WebhookOutcome), 0))
 
     def callbacks(self, kind: CallbackKind, outcome: CallbackOutcome) -> None:
         """One callback came and was dealt with; `unread` is what could not be opened."""
@@ -27,6 +29,10 @@ class Tally:
     def message(self, kind: Kind, outcome: MessageOutcome) -> None:
         """What became of one notice to one member, for good."""
         self.messages_by_end[kind.value, outcome] += 1
+
+    def webhook(self, outcome: WebhookOutcome) -> None:
+        """What came of one try to push a decision."""
+        self.webhooks_by_outcome[outcome] += 1
 
 
 def _zeros(kinds: Iterable[str], outcomes: Iterable[str]) -> Counter[tuple[str, str]]:
