@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.conftest import StartService
 from tests.service import OTHER_TOKEN, READER_TOKEN, TOKEN, WITHIN_S, Service
 from web import keys
 from web.event_stream import HEARTBEAT_S
@@ -143,11 +144,12 @@ async def test_each_end_is_one_decision_of_its_type_in_the_order_recorded(
     assert positions == sorted(set(positions))
 
 
-async def test_what_a_position_says_never_changes(service: Service) -> None:
-    # WeCom takes its time over the messages that ask, and the decision comes in between.
+async def test_what_a_position_says_never_changes(start: StartService) -> None:
+    # WeCom takes its time over the one message that asks, and the decision comes in between.
+    service = await start(super_approvers="")
     service.wecom.knobs.outage, service.wecom.knobs.outage_on = "slow", "message/send"
     service.wecom.knobs.slow_s = 1.0
-    asked = await service.ask("12345_2")
+    asked = await service.ask("12345_2", approvers=["zhangsan"])
     async with asyncio.timeout(WITHIN_S):
         while not [call for call in service.wecom.calls if "gettoken" in call.path]:
             await asyncio.sleep(0.01)

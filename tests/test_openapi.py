@@ -265,8 +265,8 @@ async def test_every_answer_about_a_permit_is_documented(service: Service) -> No
     outcome = "/approvals/{approval_id}/outcome"
     answer = await documented(service, "POST", outcome, json={"outcome": "failed"}, **of_it)
     assert (answer[0], answer[1]["code"]) == (409, "not-approved")
-    await service.says("zhangsan", "TY 12345_2")
     await service.notified(approved["approval_id"])
+    await service.says("zhangsan", "TY 12345_2")
     permit = (await documented(service, "GET", "/decisions"))[1]["decisions"][0]["data"]["permit"]
     asked = {"permit": permit, "action": action, "attempt": "1"}
     for change, status, code in (
