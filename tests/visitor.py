@@ -82,6 +82,12 @@ class Page:
         return [form for form in self._read().forms if form.action.endswith("/decision")]
 
     @property
+    def languages(self) -> Form:
+        """The switch."""
+        (form,) = [f for f in self._read().forms if f.action.endswith("/language/")]
+        return form
+
+    @property
     def revocation(self) -> Form | None:
         """What takes an approval back, where that can still be done."""
         found = [form for form in self._read().forms if form.action.endswith("/revocation")]

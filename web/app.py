@@ -25,6 +25,7 @@ from web import (
     feed_api,
     health,
     keys,
+    languages,
     login,
     logout,
     metrics,
@@ -43,6 +44,7 @@ from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
 from web.issuing import Permits
+from web.languages import in_readers_language
 from web.letters import Letters, Style
 from web.outside import outgoing_session, reachable, wecom_client
 from web.pace import Pace
@@ -152,6 +154,7 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (callback.routes, prefix),
         (login.routes, prefix),
         (logout.routes, prefix),
+        (languages.routes, prefix),
         (todo.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),
@@ -194,7 +197,7 @@ async def _edges(request: web.Request, handler: Handler) -> web.StreamResponse:
     elif request.path.startswith(f"{prefix}/wechat/entry"):
         layers = ()
     else:
-        layers = (page_errors,)
+        layers = (in_readers_language, page_errors)
     for layer in reversed(layers):
         handler = _within(layer, handler)
     return await handler(request)

@@ -41,7 +41,7 @@ def _go(request: web.Request) -> web.Response:
     """To WeCom with a state that only this browser can bring back, and only for a while."""
     state = secrets.token_hex(16)
     until = str(_now(request) + STATE_LIFETIME_S)
-    target = _local(request, request.query.get("next", ""))
+    target = local_page(request, request.query.get("next", ""))
     signature = request.app[keys.FORM_TOKENS].make("login", state, until, target)
     response = redirect(request, _authorize_url(request, state), 302)
     cookie = "|".join((state, until, target, signature))
@@ -93,7 +93,7 @@ def _now(request: web.Request) -> int:
     return int(request.app[keys.CLOCK]().timestamp())
 
 
-def _local(request: web.Request, target: str) -> str:
+def local_page(request: web.Request, target: str) -> str:
     """Where to go after the login: a page of this service, else the list."""
     prefix = request.app[keys.ADDRESSES].prefix
     fits = LOCAL_PATH.fullmatch(target) and target.startswith(f"{prefix}/")

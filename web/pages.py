@@ -9,6 +9,7 @@ from aiohttp import web
 
 from web.addresses import origin_of
 from web.static_files import version_of
+from web.translation import LANGUAGE, NAMES, TAGS, gettext, ngettext
 
 
 class Message(NamedTuple):
@@ -80,12 +81,12 @@ MESSAGES = {
 # What of an error's own headers says something to a browser.
 KEPT_HEADERS = ("Allow", "Retry-After")
 
-# No scripts, no styles but our own, nothing framed, no form sent elsewhere: but a pressed 同意 may
-# lead on to WeCom's login, and browsers hold the redirects of a form to the same rule.
+# No scripts and styles but our own files, nothing framed, no form sent elsewhere: but a pressed
+# button may lead on to WeCom's login, and browsers hold the redirects of a form to the same rule.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src {static}; img-src {static}; form-action 'self' {login}; "
-        "frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src {static}; style-src {static}; img-src {static}; "
+        "connect-src 'self'; form-action 'self' {login}; frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -110,12 +111,14 @@ def set_up_templates(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]  # of the extension
     environment.globals.update(
         static_url=static_url,
         prefix=prefix,
-        style=f"{static_url}style.css?v={version_of('style.css')}",
-        icon=f"{static_url}icon.svg?v={version_of('icon.svg')}",
+        static=lambda name: f"{static_url}{name}?v={version_of(name)}",
+        languages=[(code, name, TAGS[code]) for code, name in NAMES.items()],
         login_sites=" ".join(dict.fromkeys(origin_of(url) for url in login_urls)),
     )
 
@@ -128,7 +131,12 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A page, with the headers that every page has."""
-    response = aiohttp_jinja2.render_template(template, request, context, status=status)
+    # Where a form was sent to, nothing can be opened.
+    here = request.path if request.method == "GET" else ""
+    everywhere = {"lang": TAGS[LANGUAGE.get()], "here": here}
+    response = aiohttp_jinja2.render_template(
+        template, request, {**everywhere, **context}, status=status
+    )
     response.headers.update(_security_headers(request))
     response.headers.update(headers or {})
     return response
@@ -159,7 +167,8 @@ def render_message(
     """
     message = MESSAGES.get(code, MESSAGES["bad-form"])
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
-    context = {"message": message, "link": link, "because": because}
+    # Not where it was asked for: that may name what this reader must not know of.
+    context = {"message": message, "link": link, "because": because, "here": ""}
     return render(request, "message.html", context, status, kept)
 
 

@@ -4,6 +4,7 @@ file by which WeCom knows that a host is ours.
 """
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -12,6 +13,7 @@ FOLDER = Path(__file__).parent / "static"
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
+@cache
 def version_of(name: str) -> str:
     """A few characters that change whenever the file does; empty if there is no such file."""
     file = FOLDER / name
