@@ -35,7 +35,7 @@ pid nginx.pid;
 error_log logs/main.log;
 events { worker_connections 256; }
 http {
-    types { text/css css; image/svg+xml svg; text/html html; }
+    types { text/css css; application/javascript js; image/svg+xml svg; text/html html; }
     default_type application/octet-stream;
     access_log logs/everything.log;
     gzip on;
