@@ -141,13 +141,15 @@ def next_turn(database: Database, destination: str, now: datetime) -> Turn | Non
     """What is to be sent next to a destination; None if nothing waits there."""
     at = milliseconds(now)
     waiting = "SELECT * FROM webhooks WHERE destination = ? AND undelivered = 0"
+    # What failed by itself is out of the queue until its time: it holds nobody back.
+    due = "(due_at IS NULL OR due_at <= ? OR down_at > 0)"
+    first_due = f"{waiting} AND {due} ORDER BY position LIMIT 1"
     down = database.query(f"{waiting} AND down_at > 0 AND down_at > up_at", [destination])
     if down:
-        (oldest,) = database.query(f"{waiting} ORDER BY position LIMIT 1", [destination])
+        (oldest,) = database.query(first_due, [destination, at])
         held = [row["position"] for row in down if row["position"] != oldest["position"]]
         return Turn(oldest, max((oldest["due_at"] or 0) - at, 0), is_down=True, held=held)
-    due = "(due_at IS NULL OR due_at <= ? OR down_at > 0)"
-    found = database.query(f"{waiting} AND {due} ORDER BY position LIMIT 1", [destination, at])
+    found = database.query(first_due, [destination, at])
     if found:
         return Turn(found[0], 0, is_down=False)
     later = database.query(f"{waiting} ORDER BY due_at, position LIMIT 1", [destination])

@@ -547,13 +547,39 @@ async def test_while_it_is_down_only_the_oldest_is_tried_whoever_failed_last(
     await pushed.settled()
     await pushed.after(5)
     await pushed.decides("2_1", receiver)  # and now the destination is down
+    await pushed.decides("3_1", receiver)
     await pushed.settled()
-    assert receiver.subjects() == ["1_1", "1_1", "2_1"]
-    await pushed.after(29)
-    assert receiver.subjects() == ["1_1", "1_1", "2_1"]
+    await pushed.after(5)
+    assert receiver.subjects() == ["1_1", "1_1", "2_1", "2_1"]
     status.update({"/a": 200, "/": 200})
-    await pushed.after(1)
-    assert receiver.subjects() == ["1_1", "1_1", "2_1", "1_1", "2_1"]
+    await pushed.after(24)
+    assert receiver.subjects() == ["1_1", "1_1", "2_1", "2_1"]
+    await pushed.after(1)  # the time of 1_1, which is before that of 2_1
+    assert receiver.subjects() == ["1_1", "1_1", "2_1", "2_1", "1_1", "2_1", "3_1"]
+
+
+async def test_what_failed_by_itself_holds_nobody_back_when_its_destination_goes_down(
+    pushed: Pushed, receiver: Receiver
+) -> None:
+    """An address that is gone for good, and a receiver that is restarted: seconds, not a day."""
+    status = {"/gone": 404, "/": 200}
+
+    async def judge(got: Got, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status[got.path]} So\r\nContent-Length: 0\r\n\r\n".encode())
+
+    receiver.behave = judge
+    await pushed.decides("1_1", receiver, "/gone")
+    await pushed.settled()
+    for delay in RETRY_AFTER[:-1]:
+        await pushed.after(delay.total_seconds())
+    tries = receiver.subjects().count("1_1")  # the next one is due in a day
+    status["/"] = 503
+    await pushed.decides("2_1", receiver)
+    await pushed.settled()
+    status["/"] = 200
+    await pushed.after(5)
+    assert receiver.subjects()[tries:] == ["2_1", "2_1"]
+    assert [row["reply_id"] for row in await pushed.webhooks()] == ["1_1"]
 
 
 async def test_what_cannot_be_recorded_is_recorded_later_and_not_sent_again(
