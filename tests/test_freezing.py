@@ -1,6 +1,7 @@
 """`fta-approval freeze` and `thaw`: nothing is approved or redeemed meanwhile, by no process."""
 
 import asyncio
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.visitor import APPROVE as PRESS_APPROVE
 from tests.visitor import REJECT as PRESS_REJECT
 from tests.visitor import Visitor
 from web import freezing, keys
+from web.parts import beside_database
 
 WHY = "网络变更"
 ENDED_WITHIN_S = 30.0
@@ -94,6 +96,23 @@ async def test_without_a_store_nothing_is_frozen(service: Service, tmp_path: Pat
     _, said = await asyncio.wait_for(process.communicate(), ENDED_WITHIN_S)
     assert process.returncode == 1
     assert b"there is no event store" in said
+
+
+async def test_a_rebuild_under_way_holds_up_no_freeze(service: Service) -> None:
+    """Read models are made anew in one transaction, which may take minutes."""
+    views = beside_database(service.app[keys.SETTINGS], "-views")
+    with closing(sqlite3.connect(views, isolation_level=None)) as rebuild:
+        rebuild.execute("BEGIN IMMEDIATE")
+        status, said, _ = await run(service, "freeze", "--why", WHY)
+    assert (status, said.startswith("frozen")) == (0, True)
+    assert (await service.app[keys.READING].freeze()).in_force is not None
+
+
+async def test_a_freeze_asks_for_no_secret_key(service: Service) -> None:
+    key = beside_database(service.app[keys.SETTINGS], ".key")
+    key.rename(key.with_name("elsewhere"))
+    assert (await run(service, "freeze", "--why", WHY))[0] == 0
+    assert not key.exists()
 
 
 async def test_the_pages_say_so_and_a_pressed_button_decides_nothing(service: Service) -> None:
