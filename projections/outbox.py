@@ -110,7 +110,9 @@ def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:
         told = [notice for userid in asked for notice in _of_the_end(approval, userid)]
         return [*told, *_to(Kind.RESULT, _requester(approval))]
     if isinstance(event, Approval.Revoked):
-        return _to(Kind.REVOKED, [*asked, *_requester(approval)])
+        return _to(
+            Kind.REVOKED, [*merged([*asked, *_approved_by(approval)]), *_requester(approval)]
+        )
     if isinstance(event, Approval.OutcomeReported):
         return _to(Kind.OUTCOME, [*_who_answers_for_it(approval), *_requester(approval)])
     if approval.ending is None:
@@ -133,9 +135,13 @@ def _requester(approval: Approval) -> list[str]:
 
 def _who_answers_for_it(approval: Approval) -> list[str]:
     """The approvers, and the super approver who decided in their stead."""
-    decided = [approval.approved_by] if approval.approved_by is not None else []
-    people = [*approval.approvers, *decided]
+    people = [*approval.approvers, *_approved_by(approval)]
     return [userid for userid in merged(people) if not approval.is_requester(userid)]
+
+
+def _approved_by(approval: Approval) -> list[str]:
+    """Perhaps a super approver who was none yet when it was asked."""
+    return [approval.approved_by] if approval.approved_by is not None else []
 
 
 def _overtaken_by_the_revocation(approval: Approval) -> Iterable[str]:

@@ -29,7 +29,16 @@ from projections.outbox import (
     waiting_lanes,
 )
 from projections.projection import ENDS
-from tests.histories import OUTCOMES, RANDOM, History, delivery, histories, live
+from tests.histories import (
+    OUTCOMES,
+    RANDOM,
+    History,
+    delivery,
+    histories,
+    live,
+    revokes,
+    with_a_permit_key,
+)
 from tests.scenario import (
     APPROVE,
     DEADLINE,
@@ -486,6 +495,19 @@ def test_the_outcome_is_told_to_the_approvers_and_to_who_decided_in_their_stead(
     house.do(*reports("WangWu"))
     told = [notice for notice in called_for(house) if notice.startswith("outcome/")]
     assert told == ["outcome/lisi", "outcome/wangwu", "outcome/zhangsan"]
+
+
+def test_of_a_revocation_hears_whoever_was_asked_and_who_approved_without_being_asked(
+    house: House,
+) -> None:
+    """auditor became a super approver after the message had gone out."""
+    house.store.change_installation(with_a_permit_key)
+    house.do(ask(requested_by="zhaoliu"))
+    house.super_approvers = ["wangwu", "auditor"]
+    house.do(says("Auditor", APPROVE), revokes(after(minutes=2), "zhangsan", NODE))
+    told = [notice for notice in called_for(house) if notice.startswith("revoked/")]
+    who = ["auditor", "lisi", "wangwu", "zhangsan", "zhaoliu"]
+    assert told == [f"revoked/{userid}" for userid in who]
 
 
 def test_a_requester_who_is_an_approver_hears_of_the_outcome_once(house: House) -> None:
