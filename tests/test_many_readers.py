@@ -11,7 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from eventsourcing.persistence import OperationalError
 
+from projections.decision_feed import Batch
 from tests.process import ServiceProcess
 from tests.raw_reader import RawReader
 from tests.service import OTHER_TOKEN, READER_TOKEN, TOKEN, WITHIN_S, Service
@@ -105,6 +107,33 @@ async def test_readers_who_all_come_back_at_once_cost_one_read(service: Service)
             assert await reader.read_until(len(missed)) == missed
     assert feed.reads_for_one == 0
     assert feed.reads_for_all - before <= 1
+
+
+async def test_a_stream_that_cannot_go_on_ends_at_once_and_is_resumed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been left open and silent, for as long as the reader liked to wait."""
+    service.hurry()
+    wanted = await decide(service, *(f"{n}_1" for n in range(3)))
+    await service.quiet()
+    reading = service.app[keys.READING]
+    service.app[keys.FEED].memory.start = wanted[-1]  # whoever comes from further back reads alone
+    read, reads = reading.decisions_after, 0
+
+    async def once(after: int, limit: int, engine: str | None, most: int) -> Batch:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            raise OperationalError("disk I/O error")
+        return await read(after, 1, engine, most)
+
+    monkeypatch.setattr(reading, "decisions_after", once)
+    async with raw_readers(service.base, 1) as (reader,):
+        with pytest.raises(ConnectionResetError):
+            await reader.read_to_end()
+        assert reader.positions == wanted[:1]
+    async with raw_readers(service.base, 1, after=wanted[0]) as (reader,):
+        assert await reader.read_until(2) == wanted[1:]
 
 
 # Slow and dead.

@@ -86,6 +86,10 @@ class EventStream(web.StreamResponse):
     def cut_off(self) -> None:
         """Without a word: what it has not taken would have to be taken first."""
         self.was_cut_off = True
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection as it is; the reader comes back and resumes."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -112,13 +116,23 @@ class Readers:
 
     @contextmanager
     def reading(self, headers: Mapping[str, str]) -> Iterator[EventStream]:
-        """A stream for as long as somebody reads it; whoever goes or is cut off ends it."""
+        """
+        A stream for as long as somebody reads it; whoever goes or is cut off ends it.
+
+        So does an error once it stands, without a word: nothing else can be answered on it any
+        more, and a reader that was left alone would take silence for no news.
+        """
         stream = EventStream(headers, self.take_within_s, self.heartbeat_s)
         self._open.add(stream)
         self._nobody.clear()
         try:
             with suppress(ConnectionError):
                 yield stream
+        except Exception:
+            if not stream.prepared:
+                raise
+            log.exception("a stream of decisions failed")
+            stream.abort()
         finally:
             self._open.discard(stream)
             self.cut_off += stream.was_cut_off
