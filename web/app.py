@@ -61,9 +61,7 @@ from web.static_files import add_static_files, add_verify_file
 from web.tally import Tally
 from web.webhook_secrets import WebhookSecrets
 
-# Room for the longest request that the fields allow, where each character is spelled as \uXXXX, as
-# most libraries do: about 750 KB. nginx lets as much through by default.
-MAX_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 256 * 1024
 TAKE_OVER_EVERY_S = 1.0
 
 Layer = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
