@@ -36,6 +36,11 @@ class Database(Protocol):
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """Read what has been committed."""
 
+    def query_at(
+        self, name: str, statement: str, values: Sequence[Any] = ()
+    ) -> tuple[int, list[Row]]:
+        """The same, and how far that projection was at that very moment."""
+
     def positions(self, tables: Tables, names: Sequence[str]) -> dict[str, int]:
         """How far each projection has come; 0 where it has not begun."""
 

@@ -22,6 +22,9 @@ class Batch(NamedTuple):
     rows: Sequence[Row]
     is_all: bool
     """Nothing of what was asked for was left out."""
+    reached: int
+    """Up to there every decision was in the feed when this was read; less than before while
+    somebody makes the read models anew."""
 
 
 class DecisionFeed(Projection):
@@ -127,7 +130,8 @@ def _batch(
 ) -> Batch:
     """From that end; at least one if there is any, the last one may go beyond the characters."""
     of_engine, values = ("", []) if engine is None else (" AND engine = ?", [engine])
-    rows = database.query(
+    reached, rows = database.query_at(
+        DecisionFeed.name,
         f"""SELECT position, engine, type, cloud_event, permit_key, permit_claims, found FROM (
             SELECT some.*, COUNT(*) OVER () AS found,
                 SUM(LENGTH(cloud_event)) OVER (ORDER BY position {order}) AS total
@@ -137,4 +141,4 @@ def _batch(
         [position, *values, limit, most_characters],
     )
     found = rows[0]["found"] if rows else 0
-    return Batch(rows, is_all=found < limit and len(rows) == found)
+    return Batch(rows, is_all=found < limit and len(rows) == found, reached=reached)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from projections.database import Row
+from projections.decision_feed import DecisionFeed
 from tests.service import NOON, WITHIN_S
 from web import feed as feed_module
 from web.feed import Feed
 from web.feed_memory import Decision, FeedMemory, Reader, no_permit
 from web.parts import Parts, build_parts
+from web.reading import Behind
 from web.settings import PREFIX, read_settings
 
 ENGINES = ("one", "two", "three")
@@ -49,11 +51,23 @@ class House:
         with self.parts.read_models.transaction() as tables:
             for one in rows:
                 tables.insert("decision_feed", one)
+            self._set_position(tables, rows[-1]["position"])
         self.rows += rows
 
     def told(self, position: int | None = None) -> None:
         """The read models say how far they are; by default at the last decision."""
-        self.parts.reading.progress.move(position or self.rows[-1]["position"])
+        reached = position or self.rows[-1]["position"]
+        with self.parts.read_models.transaction() as tables:
+            self._set_position(tables, reached)
+        self.parts.reading.progress.move(reached)
+
+    def _set_position(self, tables: Any, position: int) -> None:
+        self.parts.read_models.set_positions(tables, {DecisionFeed.name: position})
+
+    def lost(self) -> None:
+        """Another program makes the read models anew, and has not begun to fill them."""
+        with self.parts.read_models.transaction() as tables:
+            self.parts.read_models.reset(tables, {DecisionFeed.name: DecisionFeed.schema})
 
     async def taken_in(self) -> None:
         async with asyncio.timeout(WITHIN_S):
@@ -329,3 +343,40 @@ async def test_however_readers_come_and_decisions_fall_nobody_misses_or_repeats_
     async with asyncio.timeout(3 * WITHIN_S):
         for task, expected in waiting:
             assert await task == expected
+
+
+# Read models that somebody else makes anew meanwhile.
+
+
+async def test_what_is_not_refilled_yet_is_not_passed_over_by_a_reader_far_behind(
+    house: House,
+) -> None:
+    house.decide(row(1), row(2))
+    house.told()
+    house.feed.memory.take([decision(2)], 2, is_all=False)
+    house.lost()
+    with pytest.raises(Behind):
+        await house.feed.after(0, EVERYTHING, 10, MANY)
+    house.decide(row(1), row(2))
+    found = await house.feed.after(0, EVERYTHING, 10, MANY)
+    assert [one.position for one in found.decisions] == [1, 2]
+
+
+async def test_nor_by_the_tail(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "TRY_AGAIN_AFTER_S", 0.01)
+    house.decide(row(1))
+    house.told()
+    with house.feed.followed():
+        await house.taken_in()
+        house.decide(row(2))
+        house.lost()
+        house.parts.reading.progress.move(2)
+        async with asyncio.timeout(WITHIN_S):
+            reads = house.feed.reads_for_all
+            while house.feed.reads_for_all < reads + 3:
+                await asyncio.sleep(0.01)
+        assert house.feed.memory.reached == 1
+        house.decide(row(1), row(2))
+        await house.taken_in()
+        found = await house.feed.after(1, EVERYTHING, 10, MANY)
+    assert [one.position for one in found.decisions] == [2]

@@ -78,7 +78,8 @@ class Feed:
                 await progress.next()
                 continue
             try:
-                await self._read_on(progress.position)
+                if not await self._read_on(progress.position):
+                    await asyncio.sleep(TRY_AGAIN_AFTER_S)
             except PersistenceError as error:
                 log.error("the decision feed cannot be read", why=str(error))
                 await asyncio.sleep(TRY_AGAIN_AFTER_S)
@@ -86,17 +87,23 @@ class Feed:
                 log.exception("the decision feed failed")
                 await asyncio.sleep(TRY_AGAIN_AFTER_S)
 
-    async def _read_on(self, reached: int) -> None:
-        """Whatever was committed when the read models were there is seen by a later read."""
+    async def _read_on(self, known: int) -> bool:
+        """
+        Take in what is new; False while the feed holds less than was known before: somebody makes
+        the read models anew, and what is not there yet would be passed over.
+        """
         self.reads_for_all += 1
-        rows, is_all = await self._reading.newest_decisions(
+        rows, is_all, reached = await self._reading.newest_decisions(
             self.memory.reached, MOST_DECISIONS, MOST_CHARACTERS
         )
+        if reached < known:
+            return False
         found = [Decision(row, self.permit_of) for row in rows]
         self.memory.take(found, reached, is_all=is_all)
         self._taken_in.move(self.memory.reached)
         if found:
             self._news.move(self.memory.last)
+        return True
 
     async def check(self, after: int) -> None:
         """
@@ -126,19 +133,25 @@ class Feed:
     async def after(
         self, position: int, reader: Reader, limit: int, most_characters: int
     ) -> Portion:
-        """The next decisions, oldest first; none if there are none yet."""
+        """
+        The next decisions, oldest first; none if there are none yet.
+
+        Raises:
+            Behind: The feed holds less than it did: somebody makes the read models anew.
+        """
         if self.memory.holds_all_after(position):
             return self.memory.after(position, reader, limit, most_characters)
-        # Taken before the read, which sees at least as much.
-        known = max(self._reading.progress.position, self.memory.reached, position)
+        known = self._reading.progress.position  # before the read, which sees at least as much
         async with self._behind:
             self.reads_for_one += 1
-            rows, is_all = await self._reading.decisions_after(
+            rows, is_all, reached = await self._reading.decisions_after(
                 position, limit, reader.scope, most_characters
             )
+        if reached < known:
+            raise Behind
         found = [Decision(row, self.permit_of) for row in rows]
         last = found[-1].position if found else position
-        return Portion(found, max(known, last) if is_all else last)
+        return Portion(found, max(reached, last) if is_all else last)
 
     async def news_after(self, position: int) -> None:
         """Wait until there is a decision after that position, for anybody, or the service ends."""

@@ -64,6 +64,14 @@ class ReadModelDatabase:
         with self._datastore.transaction(commit=False) as cursor:
             return SQLiteTables(cursor).execute(statement, values)
 
+    def query_at(
+        self, name: str, statement: str, values: Sequence[Any] = ()
+    ) -> tuple[int, list[Mapping[str, Any]]]:
+        with self._datastore.transaction(commit=False) as cursor:  # one snapshot for both
+            tables = SQLiteTables(cursor)
+            position = self.positions(tables, [name])[name]
+            return position, tables.execute(statement, values)
+
     def positions(self, tables: Any, names: Sequence[str]) -> dict[str, int]:
         rows = tables.execute("SELECT application_name, notification_id FROM tracking")
         found = {row["application_name"]: row["notification_id"] for row in rows}
