@@ -175,3 +175,30 @@ def test_the_secret_before_signs_along_for_a_day(store: EventStore) -> None:
     assert keyring(store).webhook_secrets(ends) == [second]
     third = make_webhook_secret(store, VAULT, NOON, ADMINISTRATOR)
     assert keyring(store).webhook_secrets(NOON) == [third, second]
+
+
+# Another secret key.
+
+
+def test_with_another_secret_key_nothing_is_made_beside_what_is_there(store: EventStore) -> None:
+    other = Vault(b"\1" * 32)
+    with pytest.raises(WrongSecretKey):
+        make_permit_key(store, other, NOON, ADMINISTRATOR)
+    with pytest.raises(WrongSecretKey):
+        make_permit_key(store, other, NOON, ADMINISTRATOR, voids_earlier=True)
+    with pytest.raises(WrongSecretKey):
+        make_webhook_secret(store, other, NOON, ADMINISTRATOR)
+    keyring(store).check()
+    assert len(store.found(NOON).made(SecretKind.PERMIT_KEY)) == 1
+    assert len(store.found(NOON).made(SecretKind.WEBHOOK_SECRET)) == 1
+
+
+def test_neither_is_what_is_missing(tmp_path: Path) -> None:
+    """A store of before webhooks, whose key of permits is there already."""
+    with closing(open_event_store(f"sqlite:///{tmp_path}/events.db")) as store:
+        store.found(NOON)
+        make_permit_key(store, VAULT, NOON, ADMINISTRATOR)
+        with pytest.raises(WrongSecretKey):
+            make_what_is_missing(store, Vault(b"\1" * 32), NOON)
+        make_what_is_missing(store, VAULT, NOON)
+        keyring(store).check()

@@ -65,10 +65,7 @@ class Keyring:
         Raises:
             WrongSecretKey: The service ran with another one before.
         """
-        installation = self._installation()
-        for kind in SecretKind:
-            for made in installation.made(kind):
-                self._vault.open(_name(made.key_id), made.sealed)
+        _open_everything(self._installation(), self._vault)
 
     def _opened_key(self, made: MadeSecret) -> Ed25519PrivateKey:
         raw = self._vault.open(_name(made.key_id), made.sealed)
@@ -78,20 +75,35 @@ class Keyring:
 def make_permit_key(
     store: EventStore, vault: Vault, at: datetime, by: str, *, voids_earlier: bool = False
 ) -> str:
-    """Sign permits with a new key from now on; its name."""
+    """
+    Sign permits with a new key from now on; its name.
+
+    Raises:
+        WrongSecretKey: What is stored was sealed with another one; nothing was made.
+    """
     make = partial(_make_permit_key, vault=vault, at=at, by=by, voids_earlier=voids_earlier)
     return store.change_installation(make).made(SecretKind.PERMIT_KEY)[-1].key_id
 
 
 def make_webhook_secret(store: EventStore, vault: Vault, at: datetime, by: str) -> bytes:
-    """Sign webhooks with a new secret from now on, the one before along with it for a while."""
+    """
+    Sign webhooks with a new secret from now on, the one before along with it for a while.
+
+    Raises:
+        WrongSecretKey: As above.
+    """
     make = partial(_make_webhook_secret, vault=vault, at=at, by=by)
     made = store.change_installation(make).made(SecretKind.WEBHOOK_SECRET)[-1]
     return vault.open(_name(made.key_id), made.sealed)
 
 
 def make_what_is_missing(store: EventStore, vault: Vault, at: datetime) -> Installation:
-    """At the first start. Processes that start together end with one value (contract 2)."""
+    """
+    At the first start. Processes that start together end with one value (contract 2).
+
+    Raises:
+        WrongSecretKey: As above.
+    """
 
     def make(installation: Installation) -> None:
         if not installation.made(SecretKind.PERMIT_KEY):
@@ -109,6 +121,7 @@ def _make_permit_key(
     by: str | None = None,
     voids_earlier: bool = False,
 ) -> None:
+    _open_everything(installation, vault)
     key = Ed25519PrivateKey.generate()
     public = permits.public_text(key)
     key_id = permits.key_id(public)
@@ -126,9 +139,20 @@ def _make_permit_key(
 def _make_webhook_secret(
     installation: Installation, vault: Vault, at: datetime, by: str | None = None
 ) -> None:
+    _open_everything(installation, vault)
     key_id = f"webhook-{os.urandom(8).hex()}"
     sealed = vault.seal(_name(key_id), os.urandom(WEBHOOK_SECRET_BYTES))
     installation.make_secret(SecretKind.WEBHOOK_SECRET, key_id, sealed, at, by=by)
+
+
+def _open_everything(installation: Installation, vault: Vault) -> None:
+    """
+    Before anything is sealed beside it: secrets that were sealed with two keys could be opened
+    with neither, and the store never loses an event, so the service would not start again.
+    """
+    for kind in SecretKind:
+        for made in installation.made(kind):
+            vault.open(_name(made.key_id), made.sealed)
 
 
 def _name(key_id: str) -> str:
