@@ -213,3 +213,12 @@ async def test_what_the_environment_sets_is_replaced_there(pushed: Pushed, tmp_p
     assert await webhooks(tmp_path, "secret", "fta", **given) == (0, [B], "")
     status, lines, errors = await webhooks(tmp_path, "rotate-secret", **given)
     assert (status, lines) == (1, []) and "FTA_APPROVAL_WEBHOOK_SECRET sets" in errors
+
+
+async def test_a_mistyped_engine_gets_nobodys_secret(pushed: Pushed, tmp_path: Path) -> None:
+    given = {"api_tokens": "fta:token-of-the-engine-fta"}
+    status, (made,), _ = await webhooks(tmp_path, "secret", **given)
+    confidential.note("secret", made)
+    assert await webhooks(tmp_path, "secret", "fta", **given) == (0, [made], "")
+    status, lines, errors = await webhooks(tmp_path, "secret", "ftaa", **given)
+    assert (status, lines) == (2, []) and "'ftaa' is no engine" in errors

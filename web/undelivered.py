@@ -30,6 +30,10 @@ class SetElsewhere(Exception):
     """The environment sets the secrets, so they are replaced there."""
 
 
+class UnknownEngine(Exception):
+    """No engine has that name, so its webhooks are not signed with anything."""
+
+
 @asynccontextmanager
 async def _beside_the_service(settings: Settings) -> AsyncIterator[Parts]:
     """
@@ -109,7 +113,14 @@ async def _redeliver_one(parts: Parts, position: int, say: Say) -> bool:
 
 
 async def show_secrets(settings: Settings, engine: str, say: Say) -> None:
-    """What the receivers of an engine verify with, the newest first."""
+    """
+    What the receivers of an engine verify with, the newest first.
+
+    Raises:
+        UnknownEngine: A mistyped name gets nobody's secret.
+    """
+    if engine != EVERYBODY and engine not in {name for name, _ in settings.engines}:
+        raise UnknownEngine(f"{engine!r} is no engine of FTA_APPROVAL_API_TOKENS")
     async with _beside_the_service(settings) as parts:
         secrets = WebhookSecrets(settings.webhook_secrets, parts.keyring.webhook_secrets)
         for secret in secrets.of(engine, utc_now()):
