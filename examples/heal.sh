@@ -19,7 +19,7 @@ asked=$(call /approvals --data @- <<EOF
 {"obj_id": "$obj_id", "message": "替换故障机 $ip", "approvers": ["zhangsan", "lisi"],
  "action": $action}
 EOF
-)
+) || { echo "$obj_id: not asked; $asked" >&2; exit 1; }
 id=$(field approval_id <<<"$asked") after=$(field number <<<"$asked") status=pending
 
 while [ "$status" = pending ]; do

@@ -294,7 +294,7 @@ def unsupported_media_type() -> Problem:
 
 def not_json(why: str) -> Problem:
     """The body says that it is JSON and is not."""
-    return Problem(400, "not-json", f"send JSON; the body is none: {printable(why)}")
+    return Problem(400, "not-json", f"the body is not JSON: {printable(why)}")
 
 
 def _is_utf_8(request: web.Request) -> bool:
