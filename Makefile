@@ -17,8 +17,8 @@ CONTRACT := $(BIN)/python -m tests.contract $(CONTRACT_VENV)/bin/schemathesis
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback, no account; SPEED=10 hurries
-	$(BIN)/fta-approval demo $(if $(SPEED),--speed $(SPEED))
+demo: $(STAMP)  ## service, simulated WeCom and sample engine on loopback, no account; SPEED=10 hurries, PORT=9000 and the next two
+	$(BIN)/fta-approval demo $(if $(SPEED),--speed $(SPEED)) $(if $(PORT),--port $(PORT))
 
 serve: $(STAMP)  ## the service alone, by the settings in the environment
 	$(BIN)/fta-approval serve

@@ -61,7 +61,13 @@ def serve(listen: str | None) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8000, show_default=True, help="Of the service; 0 picks free ones.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65533),
+    default=8000,
+    show_default=True,
+    help="Of the service; WeCom and engine take the next two. 0 picks free ones.",
+)
 @click.option(
     "--folder", type=click.Path(file_okay=False), help="Where to keep the data; default: nowhere."
 )
@@ -95,10 +101,31 @@ def demo(port: int, folder: str | None, speed: int) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8001, show_default=True, help="0 picks a free one.")
-@click.option("--callback", metavar="URL", help="Where the simulated WeCom sends what members do.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8001,
+    show_default=True,
+    help="0 picks a free one.",
+)
+@click.option(
+    "--callback",
+    metavar="URL",
+    help="Where it sends what members do: the service's address with wechat/entry/, on this "
+    "machine. Members may log in at that host.",
+)
 def simulator(port: int, callback: str | None) -> None:
-    """The simulated WeCom alone, with a page where one chats as each member."""
+    """
+    The simulated WeCom alone, with a page where one chats as each member.
+
+    Prints the settings that fta-approval serve needs beside it. With --callback it waits until
+    serve answers there.
+
+    \b
+    Example:
+        fta-approval simulator \\
+            --callback http://127.0.0.1:8000/o/bk_fta_solutions/wechat/entry/
+    """
     from web.demo import run_simulator
 
     _run(run_simulator(port, callback, say=_say))
@@ -227,7 +254,7 @@ def list_webhooks(everything: bool, as_json: bool) -> None:
 
 
 @webhooks.command("redeliver")
-@click.argument("ids", metavar="ID...", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=click.IntRange(1, 2**63 - 1))
 @click.option("--all", "everything", is_flag=True, help="Everything that was given up.")
 def redeliver_webhooks(ids: tuple[int, ...], everything: bool) -> None:
     """
@@ -259,7 +286,10 @@ def webhook_secret(engine: str) -> None:
     """
     from web import undelivered
 
-    _run(undelivered.show_secrets(_settings(), engine, _say))
+    try:
+        _run(undelivered.show_secrets(_settings(), engine, _say))
+    except undelivered.UnknownEngine as error:
+        raise click.BadParameter(str(error), param_hint="ENGINE") from None
 
 
 @webhooks.command("rotate-secret")
@@ -373,6 +403,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T | None:
     from eventsourcing.persistence import PersistenceError
 
     from adapters.store.schema import NewerStore
+    from web.serving import CannotListen
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -382,7 +413,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T | None:
     except (PersistenceError, sqlite3.Error) as error:
         click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
         sys.exit(1)
-    except (NewerStore, OSError, ValueError) as error:
+    except (NewerStore, CannotListen, OSError, ValueError) as error:
         click.echo(f"fta-approval: {error}", err=True)
         sys.exit(1)
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from adapters.simulator.corp import CorpSettings
 from adapters.simulator.engine import EngineSettings
@@ -22,6 +23,7 @@ Say = Callable[[str], None]
 
 LOOPBACK = "127.0.0.1"
 ENGINE = "demo-engine"
+CALLBACK_AGAIN_AFTER_S = 2.0
 
 
 async def run_demo(port: int, folder: str | None, say: Say, speed: int = 1) -> None:
@@ -119,17 +121,43 @@ def demo_settings(folder: Path, corp: CorpSettings, wecom_url: str, token: str) 
 
 
 async def run_simulator(port: int, callback: str | None, say: Say) -> None:
-    """The simulated WeCom alone, until Ctrl-C."""
-    wecom = SimulatedWeCom(CorpSettings())
+    """
+    The simulated WeCom alone, until Ctrl-C.
+
+    Args:
+        callback: Of a service that runs or will; members may log in at its host.
+    """
+    trusted = frozenset([urlsplit(callback).netloc] if callback else [])
+    wecom = SimulatedWeCom(CorpSettings(trusted_hosts=trusted))
     phones = await start_simulator(wecom, port)
     try:
-        say(f"simulated WeCom on {phones.url}")
+        say(f"simulated WeCom on {phones.url}, for a service with\n")
+        say(_settings_for(wecom.settings, phones.url))
         if callback is not None:
-            verification = await wecom.save_callback(callback)
-            say(f"callback {callback}: {'verified' if verification.ok else verification.why}")
+            await _save_callback(wecom, callback, say)
         await asyncio.Event().wait()
     finally:
         await phones.stop()
+
+
+async def _save_callback(wecom: SimulatedWeCom, callback: str, say: Say) -> None:
+    """As soon as the service answers there: it may need what was just printed to start."""
+    why = ""
+    while not (verification := await wecom.save_callback(callback)).ok:
+        if verification.why != why:
+            why = verification.why
+            say(f"callback {callback}: {why}; tried again until it is verified")
+        await asyncio.sleep(CALLBACK_AGAIN_AFTER_S)
+    say(f"callback {callback}: verified")
+
+
+def _settings_for(corp: CorpSettings, wecom_url: str) -> str:
+    """As a shell takes them; Token and EncodingAESKey are the service's defaults."""
+    application = [("CORP_ID", corp.corp_id), ("SECRET", corp.secret), ("AGENT_ID", corp.agent_id)]
+    addresses = [(f"{of}_URL", wecom_url) for of in ("API", "OAUTH", "LOGIN")]
+    settings = [*application, *addresses]
+    exports = [f"  export {PREFIX}WECOM_{name}={value}" for name, value in settings]
+    return "\n".join([*exports, ""])
 
 
 def _tour(base: str, phones: Running, engine: Running, token: str, speed: int) -> str:
