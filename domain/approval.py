@@ -103,6 +103,7 @@ class Approval(Aggregate):
         delivery_key: str | None = None
         sent_at: datetime | None = None
         response_code: str | None = None
+        batch: str | None = None
 
     class Approved(Event, frozen=True, kw_only=True):
         TOPIC = "approval.approved"
@@ -113,6 +114,7 @@ class Approval(Aggregate):
         permit_key: str | None = None
         permit_issuer: str | None = None
         permit_expires_at: datetime | None = None
+        batch: str | None = None
 
     class Rejected(Event, frozen=True, kw_only=True):
         TOPIC = "approval.rejected"
@@ -120,6 +122,7 @@ class Approval(Aggregate):
         channel: str
         capacity: str
         reason: str | None = None
+        batch: str | None = None
 
     class Expired(Event, frozen=True, kw_only=True):
         TOPIC = "approval.expired"
@@ -243,6 +246,7 @@ class Approval(Aggregate):
             reason=answer.reason,
             refusal=refusal.code if refusal else None,
             repeated=repeated,
+            batch=answer.batch,
             **about_reply,
         )
         if refusal is not None:
@@ -452,10 +456,12 @@ class Approval(Aggregate):
         return refusal
 
     def _decide(self, answer: Answer, at: datetime) -> None:
+        more: dict[str, Any] = {"batch": answer.batch}
         if answer.verdict is Verdict.APPROVE:
-            self._end_by_person(self.Approved, answer, at, **self._permit_fields(answer, at))
+            more |= self._permit_fields(answer, at)
+            self._end_by_person(self.Approved, answer, at, **more)
         else:
-            self._end_by_person(self.Rejected, answer, at)
+            self._end_by_person(self.Rejected, answer, at, **more)
 
     def _end_by_person(
         self, event_class: type[Event], person: Answer, at: datetime, **more: Any

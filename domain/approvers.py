@@ -30,6 +30,8 @@ class Answer:
     named: bool = True
     """The id was typed, or its own page or card was used."""
     from_list: bool = False
+    batch: str | None = None
+    """Given together with others by one press."""
     login_age: timedelta | None = None
     """How long ago the member had logged in when they pressed the button; None: not on a page."""
     may_decide_all: bool = False
@@ -66,7 +68,8 @@ def not_ended(approval: "Approval", answer: Answer) -> errors.Refusal | None:
 
 def high_risk_by_its_own_page_or_id(approval: "Approval", answer: Answer) -> errors.Refusal | None:
     """A high risk is never decided from a list, in a batch or without its id."""
-    if approval.risk is Risk.HIGH and (answer.from_list or not answer.named):
+    by_its_own = answer.named and not answer.from_list and answer.batch is None
+    if approval.risk is Risk.HIGH and not by_its_own:
         return errors.NotFromList(approval.reply_id)
     return None
 

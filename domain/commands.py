@@ -82,6 +82,8 @@ class Decide:
     reason: str | None = None
     from_list: bool = False
     """Pressed in the list, without having opened the approval."""
+    batch: str | None = None
+    """What all decisions have in common that were made by one press."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

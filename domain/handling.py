@@ -93,6 +93,7 @@ def decide(command: commands.Decide, unit: Unit) -> Approval:
         words=command.verdict.value,
         reason=command.reason,
         from_list=command.from_list,
+        batch=command.batch,
         login_age=command.at - command.logged_in_at,
         may_decide_all=is_super_approver(command.by, unit),
         frozen=unit.freeze().in_force,

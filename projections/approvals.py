@@ -29,6 +29,8 @@ class ApprovalList(Projection):
         CREATE INDEX approvals_by_folded_reply_id ON approvals (reply_id_folded);
         CREATE INDEX approvals_by_obj_id ON approvals (obj_id, number);
         CREATE INDEX approvals_by_status ON approvals (status, number);
+        CREATE INDEX approvals_waiting ON approvals
+            (expires_at, number, risk, requester, reply_id) WHERE status = 'pending';
         CREATE INDEX approvals_unreached ON approvals (number) WHERE nobody_reached = 1
     """
 

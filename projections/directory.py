@@ -132,13 +132,17 @@ class Directory:
         return [(row["number"], row["reply_id"]) for row in rows]
 
     def _waiting(self, userid: str) -> tuple[str, list[object]]:
-        """Where what waits for a member stands: the rest of a query, and its values."""
-        if same_person(userid) in self._super_approvers:
-            return (
-                "FROM approvals WHERE status = 'pending' AND (requester IS NULL OR requester <> ?)",
-                [same_person(userid)],
-            )
+        return waiting_rows(userid, same_person(userid) in self._super_approvers)
+
+
+def waiting_rows(userid: str, is_super: bool) -> tuple[str, list[object]]:
+    """Where what waits for a member stands: the rest of a query, and its values."""
+    if is_super:
         return (
-            "FROM todo WHERE member = ? AND is_approver = 1 AND ended_at IS NULL",
+            "FROM approvals WHERE status = 'pending' AND (requester IS NULL OR requester <> ?)",
             [same_person(userid)],
         )
+    return (
+        "FROM todo WHERE member = ? AND is_approver = 1 AND ended_at IS NULL",
+        [same_person(userid)],
+    )

@@ -15,6 +15,7 @@ from projections.approvals import ApprovalList
 from projections.audit_trail import AuditTrail
 from projections.database import Database, Tables
 from projections.deadlines import Deadlines
+from projections.decided import DecidedList
 from projections.decision_feed import DecisionFeed
 from projections.outbox import Outbox
 from projections.projection import Fact, Projection
@@ -31,6 +32,7 @@ ALL: tuple[Projection, ...] = (
     Outbox(),
     SessionList(),
     WebhookQueue(),
+    DecidedList(),
 )
 
 CHUNK = 500

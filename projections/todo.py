@@ -21,11 +21,13 @@ class TodoList(Projection):
             reply_id TEXT NOT NULL,
             number BIGINT NOT NULL,
             is_approver BIGINT NOT NULL,
+            risk TEXT NOT NULL,
             asked_at BIGINT NOT NULL,
             expires_at BIGINT NOT NULL,
             ended_at BIGINT,
             PRIMARY KEY (member, reply_id));
-        CREATE INDEX todo_waiting ON todo (member, expires_at) WHERE ended_at IS NULL;
+        CREATE INDEX todo_waiting ON todo (member, is_approver, expires_at, number, risk, reply_id)
+            WHERE ended_at IS NULL;
         CREATE INDEX todo_asked ON todo (member, asked_at);
         CREATE INDEX todo_ended ON todo (member, ended_at)
     """
@@ -48,6 +50,7 @@ class TodoList(Projection):
                 "reply_id": fact.approval.reply_id,
                 "number": fact.position,
                 "is_approver": int(same_person(userid) in approvers),
+                "risk": asked.risk,
                 "asked_at": milliseconds(asked.timestamp),
                 "expires_at": milliseconds(asked.expires_at),
                 "ended_at": None,

@@ -601,6 +601,30 @@ def test_a_high_risk_is_not_decided_from_the_list() -> None:
     assert scenario.approval().status is Status.PENDING
 
 
+@pytest.mark.parametrize("verdict", [APPROVE, REJECT])
+def test_a_high_risk_is_not_decided_together_with_others(verdict: Any) -> None:
+    """Wherever the press came from, and however fresh the login is."""
+    scenario = given(ask(risk=Risk.HIGH)).when(presses("zhangsan", verdict, batch="5f0c"))
+    kept = event(Approval.Replied, refusal="high-risk-needs-its-page", batch="5f0c")
+    scenario.then_refused(errors.NotFromList, kept)
+    assert scenario.approval().status is Status.PENDING
+
+
+def test_what_was_decided_together_says_so_in_each_event() -> None:
+    together: dict[str, Any] = {"from_list": True, "batch": "5f0c"}
+    given(ask()).when(presses("zhangsan", APPROVE, **together)).then(
+        event(Approval.Replied, refusal=None, repeated=False, batch="5f0c"),
+        event(Approval.Approved, batch="5f0c", capacity="approver"),
+    )
+    given(ask()).when(presses("lisi", REJECT, reason="业务高峰", **together)).then(
+        event(Approval.Replied, refusal=None, repeated=False, batch="5f0c"),
+        event(Approval.Rejected, batch="5f0c", capacity="approver", reason="业务高峰"),
+    )
+    given(ask()).when(presses("zhangsan", APPROVE)).then(
+        event(Approval.Replied, batch=None), event(Approval.Approved, batch=None)
+    )
+
+
 def test_a_high_risk_is_not_decided_without_its_id() -> None:
     approval = given(ask(risk=Risk.HIGH)).approval()
     nameless = Answer(by="zhangsan", verdict=APPROVE, channel=Channel.TEXT, words="TY", named=False)

@@ -191,6 +191,7 @@ def test_a_request_stands_on_the_list_of_each_who_was_asked(house: House) -> Non
     common = {
         "reply_id": NODE,
         "number": 1,
+        "risk": "medium",
         "asked_at": milliseconds(NOON),
         "expires_at": milliseconds(DEADLINE),
         "ended_at": None,

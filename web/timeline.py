@@ -165,7 +165,8 @@ def _replied(event: Any) -> str:
 
 def _decided(event: Any) -> str:
     ended = ENDED["approved"] if isinstance(event, Approval.Approved) else ENDED["rejected"]  # type: ignore[index]  # a StrEnum equals its value
-    return f"已{ended}，由 {event.by}（{_capacity(event)}）决定{_opinion(event)}"
+    together = f"，与其他审批单一起（批次 {event.batch[:8]}）" if event.batch else ""
+    return f"已{ended}，由 {event.by}（{_capacity(event)}）决定{together}{_opinion(event)}"
 
 
 def _revoked(event: Any) -> str:
