@@ -54,3 +54,14 @@ def decided_by(database: Database, userid: str, limit: int) -> Sequence[str]:
         [same_person(userid), limit],
     )
     return [row["reply_id"] for row in rows]
+
+
+def names_of(database: Database, approval_ids: Sequence[str]) -> Sequence[str]:
+    """Reply ids of the approvals with these uuids, in that order; of unknown ones none."""
+    marks = ", ".join("?" * len(approval_ids))
+    rows = database.query(
+        f"SELECT approval_id, reply_id FROM approvals WHERE approval_id IN ({marks})",  # noqa: S608
+        approval_ids,
+    )
+    found = {row["approval_id"]: row["reply_id"] for row in rows}
+    return [found[one] for one in approval_ids if one in found]

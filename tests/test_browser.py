@@ -158,7 +158,7 @@ async def test_going_back_to_a_list_left_open_tells_who_was_first(
     service: Service, menu: None, seen: Seen
 ) -> None:
     approval = await service.ask("1_1")
-    async with seen.phone() as page:
+    async with seen.phone(scripts=False) as page:
         await open_list(page, service, "zhangsan")
         await service.says("lisi", "BH 1_1 先不动")
         await page.get_by_role("button", name="同意").click()

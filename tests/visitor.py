@@ -49,13 +49,21 @@ class _Reader(HTMLParser):
         self.tags.append((tag, given))
         if tag == "form":
             self.forms.append(Form(given["action"], given.get("method", "get")))
-        elif tag in ("input", "textarea"):
+        elif tag in ("input", "textarea") and _is_sent(given):
             self.forms[-1].fields[given["name"]] = given.get("value", "")
         elif tag == "button":
             self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+
+
+def _is_sent(given: dict[str, str]) -> bool:
+    """Whether a field goes with the form around it: no box ticked for another form, no choice that
+    is not made, and nothing that only tells a script which cards there are."""
+    if "form" in given or given.get("name") in ("open", "did", "undo"):
+        return False
+    return given.get("type") != "radio" or "checked" in given
 
 
 @dataclass
@@ -115,6 +123,17 @@ class Page:
     def form(self) -> Form:
         """The only one."""
         (form,) = self.forms
+        return form
+
+    @property
+    def picks(self) -> list[str]:
+        """What can be ticked, to be decided together: uuids from the top."""
+        return [given["value"] for _, given in self.tags if given.get("name") == "pick"]
+
+    @property
+    def batch(self) -> Form:
+        """What decides several at once."""
+        (form,) = [form for form in self._read().forms if form.action.endswith("/todo/batch/")]
         return form
 
     def form_of(self, approval: dict[str, Any]) -> Form:

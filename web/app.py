@@ -19,7 +19,9 @@ from adapters.wecom.messages import Clockface
 from web import (
     api,
     api_docs,
+    batch,
     callback,
+    changes,
     decision,
     detail,
     feed_api,
@@ -32,6 +34,7 @@ from web import (
     permits,
     revocation,
     todo,
+    update,
     webhooks,
 )
 from web.addresses import public_addresses
@@ -59,6 +62,7 @@ from web.sending import Sender
 from web.settings import Settings
 from web.static_files import add_static_files, add_verify_file
 from web.tally import Tally
+from web.viewers import Viewers
 from web.webhook_secrets import WebhookSecrets
 
 MAX_BODY_BYTES = 256 * 1024
@@ -144,6 +148,8 @@ def _put_in(
     app[keys.PACE] = Pace(clock)
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
     app[keys.READERS] = Readers()
+    app[keys.VIEWERS] = Viewers(parts.reading)
+    app[keys.LIST_READERS] = Readers()
     app[keys.OUTSIDE] = keys.Outside()
 
 
@@ -156,6 +162,9 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (logout.routes, prefix),
         (languages.routes, prefix),
         (todo.routes, prefix),
+        (update.routes, prefix),
+        (changes.routes, prefix),
+        (batch.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),
         (revocation.routes, prefix),
@@ -211,10 +220,11 @@ def _within(layer: Layer, handler: Handler) -> Handler:
 
 
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
-    tail = asyncio.create_task(app[keys.FEED].run())
+    tails = [asyncio.create_task(app[key].run()) for key in (keys.FEED, keys.VIEWERS)]
     yield
-    tail.cancel()
-    await asyncio.gather(tail, return_exceptions=True)
+    for tail in tails:
+        tail.cancel()
+    await asyncio.gather(*tails, return_exceptions=True)
 
 
 async def _talk_to_wecom(
@@ -294,4 +304,5 @@ def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:
 
 async def _let_readers_go(app: web.Application) -> None:
     app[keys.FEED].close()
-    await app[keys.READERS].leave()
+    app[keys.VIEWERS].close()
+    await asyncio.gather(app[keys.READERS].leave(), app[keys.LIST_READERS].leave())

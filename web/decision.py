@@ -4,10 +4,10 @@ from aiohttp import web
 
 from domain import errors
 from domain.commands import Decide
-from domain.decision import Verdict
 from web import keys
 from web.pages import redirect
 from web.pressed import NotPressed, Press, not_pressed, read_press, refused
+from web.reasons import UnusableReason, verdict_in
 from web.shown import PAGE, is_our_form, path_of
 
 routes = web.RouteTableDef()
@@ -39,15 +39,17 @@ def _read_decision(request: web.Request, press: Press) -> Decide:
     What was pressed.
 
     Raises:
-        NotPressed: Neither 同意 nor 驳回, or a reason that is too long.
+        NotPressed: Neither 同意 nor 驳回, or a reason that cannot be used.
     """
-    if press.form.get("decision") not in list(Verdict):
-        raise NotPressed("bad-form", 422)
+    try:
+        verdict = verdict_in(press.form)
+    except UnusableReason as error:
+        raise NotPressed(error.code, 422) from None
     return Decide(
         at=press.at,
         by=press.member,
         reply_id=press.approval.reply_id,
-        verdict=Verdict(press.form["decision"]),
+        verdict=verdict,
         logged_in_at=request[keys.LOGGED_IN_AT],
         reason=press.reason,
         from_list=press.form["view"] != PAGE,

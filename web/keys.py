@@ -25,6 +25,7 @@ from web.rate import RateLimit
 from web.reading import Reading
 from web.settings import Settings
 from web.tally import Tally
+from web.viewers import Viewers
 
 Clock = Callable[[], datetime]
 
@@ -48,6 +49,9 @@ READING = web.AppKey("reading", Reading)
 ADDRESSES = web.AppKey("addresses", Addresses)
 FEED = web.AppKey("feed", Feed)
 READERS = web.AppKey("readers", Readers)
+VIEWERS = web.AppKey("viewers", Viewers)
+LIST_READERS = web.AppKey("list_readers", Readers)
+"""Streams of open lists, beside those of engines."""
 ENGINES = web.AppKey("engines", Engines)
 KEYRING = web.AppKey("keyring", Keyring)
 PERMITS = web.AppKey("permits", Permits)

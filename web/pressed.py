@@ -8,16 +8,14 @@ from aiohttp import web
 
 from domain import errors
 from domain.approval import Approval
-from domain.text import one_line
 from web import keys
 from web.detail import UUID, render_detail, visible_approval
 from web.errors import STATUS
 from web.forms import read_form
 from web.pages import render_message
+from web.reasons import UnusableReason, reason_in
 from web.sessions import NotLoggedIn, is_from_elsewhere, logged_in, login_first
 from web.shown import path_of
-
-MAX_REASON = 500
 
 IsOurs = Callable[[web.Request, Approval, dict[str, str]], bool]
 
@@ -43,16 +41,15 @@ class Press:
     @property
     def reason(self) -> str | None:
         """
-        What the member wrote, on one line.
+        What the member chose and wrote, on one line.
 
         Raises:
-            NotPressed: It is too long.
+            NotPressed: It cannot be used.
         """
-        # Browsers count a line break as one character and send two.
-        reason = one_line(self.form.get("reason", "").replace("\r\n", "\n")).strip()
-        if len(reason) > MAX_REASON:
-            raise NotPressed("reason-too-long", 422)
-        return reason.encode(errors="replace").decode() or None
+        try:
+            return reason_in(self.form)
+        except UnusableReason as error:
+            raise NotPressed(error.code, 422) from None
 
 
 async def read_press(request: web.Request, is_ours: IsOurs) -> Press:

@@ -28,6 +28,15 @@ from projections.webhooks import Waiting, how_many_wait
 T = TypeVar("T")
 
 CAUGHT_UP_WITHIN_S = 5.0
+ON_LISTS = {
+    event.TOPIC
+    for event in (
+        *(Approval.Requested, Approval.Approved, Approval.Rejected, Approval.Expired),
+        *(Approval.Cancelled, Approval.Revoked, Approval.Redeemed, Approval.OutcomeReported),
+        *(Freeze.Began, Freeze.Ended),
+    )
+}
+"""What changes how an approval stands in a list."""
 
 
 class Behind(Exception):
@@ -174,6 +183,18 @@ class Reading:
             lambda: newest_decisions(self._read_models, position, limit, most_characters)
         )
 
+    async def changed_between(
+        self, position: int, reached: int, limit: int
+    ) -> list[Approval] | None:
+        """
+        Approvals that lists show otherwise for what happened after a position, up to another one.
+
+        Returns:
+            None where it may be anything: approving was stopped or goes on, the positions do not
+            follow each other, or more happened than `limit`.
+        """
+        return await self._run(lambda: self._changed_between(position, reached, limit))
+
     async def backlog(self) -> Backlog:
         return await self._run(
             lambda: Backlog(
@@ -205,6 +226,16 @@ class Reading:
 
     def close(self) -> None:
         self._threads.shutdown()
+
+    def _changed_between(self, position: int, reached: int, limit: int) -> list[Approval] | None:
+        if not position <= reached <= position + limit:
+            return None
+        stored = self._store.read_after(position, limit)
+        changes = [one for one in stored if one.id <= reached and one.topic in ON_LISTS]
+        streams = list(dict.fromkeys(str(one.originator_id) for one in changes))
+        if FREEZE_STREAM in streams:
+            return None
+        return list(self._store.load_all(Approval, streams).values())
 
     def _freeze(self) -> Freeze:
         return self._store.load(Freeze, FREEZE_STREAM) or Freeze()

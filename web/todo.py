@@ -1,15 +1,13 @@
-"""待办: what waits for a member."""
+"""待办: what waits for a member, and what they decided lately."""
 
 from aiohttp import web
 
 from web import keys
+from web.listed import card, heading, list_token, listed, outcome, page_number
 from web.pages import render
-from web.sessions import NotLoggedIn, logged_in, login_first, logout_token, may_decide
-from web.shown import LIST, shown
+from web.sessions import NotLoggedIn, logged_in, login_first, logout_token
 
 routes = web.RouteTableDef()
-
-PAGE_SIZE = 30
 
 
 @routes.get("/wechat/todo/")
@@ -19,19 +17,17 @@ async def todo(request: web.Request) -> web.StreamResponse:
         member = await logged_in(request)
     except NotLoggedIn:
         return login_first(request)
-    now = request.app[keys.CLOCK]()
-    waiting = [
-        approval
-        for approval in await request.app[keys.READING].waiting_for(member)
-        if may_decide(request, approval, member) and now < approval.expires_at
-    ]
+    found = await listed(request, member, page_number(request))
+    cards = [card(request, it, member, found.now) for it in found.waiting]
     context = {
         "me": member,
         "logout": logout_token(request),
-        "items": [shown(request, it, member, LIST, now) for it in waiting[:PAGE_SIZE]],
-        "total": len(waiting),
+        "items": cards,
+        "can_pick": sum(it["may_pick"] for it in cards) > 1,
+        "decided": [outcome(request, it, member, found.now) for it in found.decided],
         "frozen": (await request.app[keys.READING].freeze()).in_force,
-        "now": request.app[keys.CLOCKFACE].show(now, now),
-        "zone": request.app[keys.SETTINGS].time_zone,
+        "position": found.position,
+        "list_token": list_token(request),
+        **heading(request, found),
     }
     return render(request, "todo.html", context)

@@ -1,0 +1,66 @@
+"""The event stream of an open list: it says that something changed, never what."""
+
+import asyncio
+
+from aiohttp import web
+
+from web import keys
+from web.event_stream import EventStream
+from web.listed import is_our_list, is_super_approver
+from web.sessions import NotLoggedIn, logged_in
+from web.viewers import Viewer
+
+routes = web.RouteTableDef()
+
+CHANGED = b"event: changed\ndata: \n\n"
+
+
+@routes.get("/wechat/todo/changes/")
+async def changes(request: web.Request) -> web.StreamResponse:
+    """
+    `changed` whenever the list of this member did, and once if it has since `after`.
+
+    Query: `list` its token, `after` the position as of which the page was made. It ends when the
+    session does: the page asks what is new, and hears that it is over.
+    """
+    try:
+        member = await logged_in(request)
+    except NotLoggedIn:
+        return web.Response(status=204)  # by which a browser knows not to come back
+    if not is_our_list(request):
+        return web.Response(status=204)
+    viewers, supers = request.app[keys.VIEWERS], is_super_approver(request, member)
+    with (
+        viewers.watching(member, supers) as viewer,
+        request.app[keys.LIST_READERS].reading({}) as response,
+    ):
+        await response.open(request)
+        if str(request.app[keys.READING].progress.position) != request.query.get("after"):
+            viewer.tell()
+        await _tell(request, viewer, response)
+        await response.write_eof()
+    return response
+
+
+async def _tell(request: web.Request, viewer: Viewer, response: EventStream) -> None:
+    """Until the service ends, the session does, or the reader is gone."""
+    viewers = request.app[keys.VIEWERS]
+    while not viewers.closing:
+        try:
+            async with asyncio.timeout_at(response.beat_at):
+                await viewer.news()
+        except TimeoutError:
+            await response.beat()
+        else:
+            await response.send(CHANGED)
+        if not await _is_logged_in(request):
+            await response.send(CHANGED)
+            return
+
+
+async def _is_logged_in(request: web.Request) -> bool:
+    try:
+        await logged_in(request)
+    except NotLoggedIn:
+        return False
+    return True

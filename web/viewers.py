@@ -1,0 +1,105 @@
+"""Whoever has a list open is told that something on it has changed: read once for all of them."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+from eventsourcing.persistence import PersistenceError
+
+from domain.approval import Approval
+from domain.identity import same_person
+from web.reading import Reading
+
+MOST_EVENTS = 500
+TRY_AGAIN_AFTER_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Viewer:
+    """One open list."""
+
+    def __init__(self, member: str, is_super: bool) -> None:
+        self.member = same_person(member)
+        self.is_super = is_super
+        self._news = asyncio.Event()
+
+    def tell(self) -> None:
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait until something has changed since the last time."""
+        await self._news.wait()
+        self._news.clear()
+
+
+class Viewers:
+    """
+    Everybody who has a list open.
+
+    Where it is not certain whom something concerns, everybody is told: to look in vain is cheap.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._viewers: set[Viewer] = set()
+        self.closing = False
+        self.reads = 0
+        """How often events were read for all of them."""
+
+    @contextmanager
+    def watching(self, member: str, is_super: bool) -> Iterator[Viewer]:
+        """A viewer, for as long as the list is open; it hears of what comes from now on."""
+        viewer = Viewer(member, is_super)
+        self._viewers.add(viewer)
+        try:
+            yield viewer
+        finally:
+            self._viewers.discard(viewer)
+
+    async def run(self) -> None:
+        """For ever."""
+        progress = self._reading.progress
+        seen = progress.position
+        while True:
+            if progress.position == seen:
+                await progress.next()
+                continue
+            before, seen = seen, progress.position
+            if not self._viewers:
+                continue
+            try:
+                await self._tell_of(before, seen)
+            except PersistenceError as error:
+                log.error("changes of open lists cannot be read", why=str(error))
+                self._tell_everybody()
+                await asyncio.sleep(TRY_AGAIN_AFTER_S)
+
+    async def _tell_of(self, before: int, seen: int) -> None:
+        self.reads += 1
+        changed = await self._reading.changed_between(before, seen, MOST_EVENTS)
+        if changed is None:
+            self._tell_everybody()
+            return
+        people = _concerned(changed)
+        for viewer in tuple(self._viewers):
+            if changed and (viewer.is_super or viewer.member in people):
+                viewer.tell()
+
+    def _tell_everybody(self) -> None:
+        for viewer in tuple(self._viewers):
+            viewer.tell()
+
+    def close(self) -> None:
+        """Let everybody go: the service ends."""
+        self.closing = True
+        self._tell_everybody()
+
+
+def _concerned(changed: Sequence[Approval]) -> set[str]:
+    """Who may decide one of them or has; super approvers are concerned by all."""
+    people = {userid for approval in changed for userid in approval.approvers}
+    people |= {approval.approved_by or "" for approval in changed}
+    people |= {(approval.ending.by if approval.ending else "") or "" for approval in changed}
+    return {same_person(userid) for userid in people}
