@@ -40,8 +40,9 @@ check: $(DEV_STAMP)  ## lint, format check and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table
+bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.todo $(if $(HISTORY),--history $(HISTORY))
 
 format: $(DEV_STAMP)  ## write the code as the format check wants it
 	$(BIN)/ruff format .

@@ -113,7 +113,8 @@ async def picture(page: Page, name: str, *, full_page: bool = True) -> None:
 OVERFLOW = """() => [...document.querySelectorAll("html, main *")]
   .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth).map((e) => e.outerHTML)"""
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, .button, summary, .back, .reload")]
-  .filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.textContent)"""
+  .filter((e) => e.getClientRects().length && e.getBoundingClientRect().height < 44)
+  .map((e) => e.textContent)"""
 # Every text against the first background behind it that is not transparent.
 CONTRASTS = """() => {
   const parts = (c) => c.match(/[\\d.]+/g).map(Number);

@@ -38,7 +38,7 @@ def has(page: Page) -> list[tuple[str, str]]:
     return [
         (given["name"], given["value"])
         for _, given in page.tags
-        if given.get("name") in ("open", "did", "undo")
+        if given.get("name") in ("list", "bar", "open", "did", "undo")
     ]
 
 
@@ -135,7 +135,8 @@ async def test_a_list_that_has_grown_long_gets_nothing_new_but_stays_true(
     address_of_update = address(page, "hx-get")
     await press(zhangsan, asked[-1], REJECT)
     await service.ask("new_1", expires_in=100)
-    query = [("open", one["approval_id"]) for one in asked]
+    query = [one for one in has(page) if one[0] == "list"]
+    query += [("open", one["approval_id"]) for one in asked]
     for name in ("did", "undo"):
         query += [(name, one["approval_id"]) for one in asked[: MOST_DECIDED + 10]]
     answer = await zhangsan.get(f"{address_of_update}&{urlencode(query)}")
@@ -170,7 +171,9 @@ async def test_of_what_is_not_theirs_an_update_says_nothing(start: StartService)
     answer = await update(wangwu, page)
     assert f"press-{approval['approval_id']}" in swapped(answer)
     assert "不再由您审批" in answer.text and "替换" not in answer.text
-    unknown = urlencode([("open", 'x"><script>'), ("did", approval["approval_id"])])
+    unknown = urlencode(
+        [*has(page)[-1:], ("open", 'x"><script>'), ("did", approval["approval_id"])]
+    )
     strange = await wangwu.get(f"{address(page, 'hx-get')}&{unknown}")
     assert strange.status == 200 and "<script>" not in strange.html
 

@@ -51,7 +51,7 @@ class _Reader(HTMLParser):
             self.forms.append(Form(given["action"], given.get("method", "get")))
         elif tag in ("input", "textarea") and _is_sent(given):
             self.forms[-1].fields[given["name"]] = given.get("value", "")
-        elif tag == "button":
+        elif tag == "button" and self.forms:
             self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
 
     def handle_data(self, data: str) -> None:
@@ -61,7 +61,7 @@ class _Reader(HTMLParser):
 def _is_sent(given: dict[str, str]) -> bool:
     """Whether a field goes with the form around it: no box ticked for another form, no choice that
     is not made, and nothing that only tells a script which cards there are."""
-    if "form" in given or given.get("name") in ("open", "did", "undo"):
+    if "form" in given or given.get("name") in ("list", "bar", "open", "did", "undo"):
         return False
     return given.get("type") != "radio" or "checked" in given
 

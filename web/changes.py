@@ -20,8 +20,8 @@ async def changes(request: web.Request) -> web.StreamResponse:
     """
     `changed` whenever the list of this member did, and once if it has since `after`.
 
-    Query: `list` its token, `after` the position as of which the page was made. It ends when the
-    session does: the page asks what is new, and hears that it is over.
+    Query: `list` its token, `after` the position as of which the page was made. It ends after the
+    session has: the page asks what is new, and hears that it is over.
     """
     try:
         member = await logged_in(request)
@@ -44,7 +44,7 @@ async def changes(request: web.Request) -> web.StreamResponse:
 
 async def _tell(request: web.Request, viewer: Viewer, response: EventStream) -> None:
     """Until the service ends, the session does, or the reader is gone."""
-    viewers = request.app[keys.VIEWERS]
+    viewers, is_over = request.app[keys.VIEWERS], False
     while not viewers.closing:
         try:
             async with asyncio.timeout_at(response.beat_at):
@@ -53,9 +53,10 @@ async def _tell(request: web.Request, viewer: Viewer, response: EventStream) -> 
             await response.beat()
         else:
             await response.send(CHANGED)
-        if not await _is_logged_in(request):
+        if is_over:
+            return  # the page had a heartbeat's time to ask and to hang up itself
+        if is_over := not await _is_logged_in(request):
             await response.send(CHANGED)
-            return
 
 
 async def _is_logged_in(request: web.Request) -> bool:

@@ -88,6 +88,11 @@ def card(request: web.Request, approval: Approval, member: str, now: datetime) -
     }
 
 
+def can_pick(cards: Sequence[dict[str, Any]]) -> bool:
+    """Whether there is more than one that can be decided together with others."""
+    return [it["may_pick"] for it in cards].count(True) > 1
+
+
 def outcome(request: web.Request, approval: Approval, member: str, now: datetime) -> dict[str, Any]:
     """What the list says of one approval that has ended, or that waits no more for the member."""
     show = request.app[keys.CLOCKFACE].show

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from web import keys
-from web.listed import card, heading, list_token, listed, outcome, page_number
+from web.listed import can_pick, card, heading, list_token, listed, outcome, page_number
 from web.pages import render
 from web.sessions import NotLoggedIn, logged_in, login_first, logout_token
 
@@ -23,7 +23,7 @@ async def todo(request: web.Request) -> web.StreamResponse:
         "me": member,
         "logout": logout_token(request),
         "items": cards,
-        "can_pick": sum(it["may_pick"] for it in cards) > 1,
+        "can_pick": can_pick(cards),
         "decided": [outcome(request, it, member, found.now) for it in found.decided],
         "frozen": (await request.app[keys.READING].freeze()).in_force,
         "position": found.position,

@@ -16,6 +16,7 @@ from web.listed import (
     LATELY,
     PAGE_SIZE,
     Listed,
+    can_pick,
     card,
     heading,
     is_our_list,
@@ -42,7 +43,7 @@ async def update(request: web.Request) -> web.StreamResponse:
     What is new for an open list.
 
     Query: `list` its token, `page`, and by uuid `open` (cards with buttons), `did` (decided
-    lately), `undo` (of those, which can be taken back).
+    lately), `undo` (of those, which can be taken back); `bar`, if several can be ticked.
     """
     try:
         member = await logged_in(request)
@@ -51,10 +52,14 @@ async def update(request: web.Request) -> web.StreamResponse:
     if not is_our_list(request):
         return _over(request)
     found = await listed(request, member, page_number(request))
+    cards, decided = await _cards(request, member, found), await _decided(request, member, found)
     context = {
         **heading(request, found),
-        **await _cards(request, member, found),
-        **await _decided(request, member, found),
+        **cards,
+        **decided,
+        "can_pick": can_pick([*cards["still"], *(it for _, it in cards["fresh"])]),
+        "has_bar": "bar" in request.query,
+        "has_decided": bool(decided["told"] or decided["new_decided"]),
         "frozen": (await request.app[keys.READING].freeze()).in_force,
     }
     return render(request, "todo_update.html", context)
