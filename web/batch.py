@@ -22,6 +22,7 @@ from web.pages import redirect, render, render_message
 from web.pressed import NotPressed
 from web.sessions import NotLoggedIn, logged_in, login_first, logout_token
 from web.shown import BUTTONS, KIND
+from web.translation import gettext
 
 routes = web.RouteTableDef()
 
@@ -63,7 +64,7 @@ def _together(
     """The form for approvals of one kind; for several kinds a way to each."""
     kinds = list(dict.fromkeys(it.kind for it in fit))
     if len(kinds) > 1:
-        ways = [(KIND[kind], [it for it in fit if it.kind is kind]) for kind in kinds]
+        ways = [(gettext(KIND[kind]), [it for it in fit if it.kind is kind]) for kind in kinds]
         return {
             "items": [],
             "ways": [(words, len(of), _picking(request, of)) for words, of in ways],
@@ -76,7 +77,7 @@ def _together(
         "batch": batch.name,
         "ids": batch.ids,
         "token": make_token(request, batch),
-        "buttons": BUTTONS[kinds[0]] if kinds else (),
+        "buttons": [gettext(words) for words in BUTTONS[kinds[0]]] if kinds else [],
     }
 
 

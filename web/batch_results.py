@@ -13,6 +13,7 @@ from web import keys
 from web.listed import outcome
 from web.shown import STATUS
 from web.timeline import REFUSED
+from web.translation import gettext
 
 DONE = {Verdict.APPROVE: STATUS[Status.APPROVED], Verdict.REJECT: STATUS[Status.REJECTED]}
 
@@ -61,10 +62,10 @@ def _what_came(
     replies: Sequence[Approval.Replied], it: dict[str, Any], verdict: Verdict
 ) -> dict[str, Any]:
     if not replies:
-        return {"done": False, "words": "系统繁忙，没有处理，没有作任何决定"}
+        return {"done": False, "words": gettext("系统繁忙，没有处理，没有作任何决定")}
     refusals = [reply.refusal for reply in replies]
     if None in refusals:
-        return {"done": True, "words": DONE[verdict]}
+        return {"done": True, "words": gettext(DONE[verdict])}
     code = refusals[0] or ""
-    first = it["ended"] if code == AlreadyDecided.code else REFUSED.get(code, code)
-    return {"done": False, "words": f"没有生效: {first}"}
+    first = it["ended"] if code == AlreadyDecided.code else gettext(REFUSED.get(code, code))
+    return {"done": False, "words": gettext("没有生效: %(why)s") % {"why": first}}

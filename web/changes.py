@@ -43,19 +43,21 @@ async def changes(request: web.Request) -> web.StreamResponse:
 
 
 async def _tell(request: web.Request, viewer: Viewer, response: EventStream) -> None:
-    """Until the service ends, the session does, or the reader is gone."""
+    """Until the service ends, the session has, or the reader is gone."""
     viewers, is_over = request.app[keys.VIEWERS], False
+    clock, every_s = asyncio.get_running_loop().time, request.app[keys.LIST_READERS].heartbeat_s
+    look_at = clock() + every_s
     while not viewers.closing:
         try:
-            async with asyncio.timeout_at(response.beat_at):
+            async with asyncio.timeout_at(look_at):
                 await viewer.news()
         except TimeoutError:
-            await response.beat()
+            if is_over:
+                return  # the page had the time to ask, and to hang up itself
+            is_over = not await _is_logged_in(request)
+            await (response.send(CHANGED) if is_over else response.beat())
+            look_at = clock() + every_s
         else:
-            await response.send(CHANGED)
-        if is_over:
-            return  # the page had a heartbeat's time to ask and to hang up itself
-        if is_over := not await _is_logged_in(request):
             await response.send(CHANGED)
 
 

@@ -16,6 +16,7 @@ from web.detail import UUID
 from web.sessions import may_decide, may_see, session_hash
 from web.shown import LIST, RISK, shown
 from web.timeline import execution, how_it_ended, why
+from web.translation import gettext
 
 PAGE_SIZE = 30
 LATELY = 10
@@ -100,7 +101,8 @@ def outcome(request: web.Request, approval: Approval, member: str, now: datetime
     ended = how_it_ended(approval, member, lambda at: show(at, now))
     return {
         **shown(request, approval, member, LIST, now),
-        "ended": ended or f"{show(approval.expires_at, now)} 到期，无人作出决定",
+        "ended": ended
+        or gettext("%(at)s 到期，无人作出决定") % {"at": show(approval.expires_at, now)},
         "why": why(ending.reason) if ending is not None else "",
         "execution": execution(approval, now, lambda at: show(at, now)),
     }
@@ -112,7 +114,7 @@ def heading(request: web.Request, found: Listed) -> dict[str, Any]:
     return {
         "total": page.total,
         "risks": [
-            (risk.value, RISK[risk], page.by_risk[risk])
+            (risk.value, gettext(RISK[risk]), page.by_risk[risk])
             for risk in reversed(Risk)
             if risk in page.by_risk
         ],

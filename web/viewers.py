@@ -12,7 +12,6 @@ from domain.identity import same_person
 from web.reading import Reading
 
 MOST_EVENTS = 500
-TRY_AGAIN_AFTER_S = 1.0
 
 log = structlog.get_logger()
 
@@ -74,7 +73,9 @@ class Viewers:
             except PersistenceError as error:
                 log.error("changes of open lists cannot be read", why=str(error))
                 self._tell_everybody()
-                await asyncio.sleep(TRY_AGAIN_AFTER_S)
+            except Exception:
+                log.exception("changes of open lists cannot be read")
+                self._tell_everybody()
 
     async def _tell_of(self, before: int, seen: int) -> None:
         self.reads += 1
