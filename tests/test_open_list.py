@@ -234,22 +234,25 @@ async def test_everybody_concerned_is_told_and_nobody_else(service: Service) -> 
         ]
         approval = await service.ask("1_1", approvers=["zhangsan"])
         assert await zhangsan.heard() == await wangwu.heard() == CHANGED
-        await service.quiet()
-        assert not has_news(service, "lisi")
+        assert await times_told(service, "lisi") == 0
+        told = await times_told(service, "zhangsan")
         await service.ask("2_1", approvers=["lisi"])
         assert await lisi.heard() == await wangwu.heard() == CHANGED
-        await service.quiet()
-        assert not has_news(service, "zhangsan")
+        assert await times_told(service, "zhangsan") == told
         await press(people["wangwu"], approval, REJECT)
         assert await zhangsan.heard() == CHANGED
         # Not once for each of them, but once for all, however often the read models moved.
         assert 0 < viewers.reads <= await service.app[keys.READING].last_position()
 
 
-def has_news(service: Service, member: str) -> bool:
-    """Whether something waits to be said to them."""
-    viewers = service.app[keys.VIEWERS]._viewers
-    return any(one._news.is_set() for one in viewers if one.member == member)
+async def times_told(service: Service, member: str) -> int:
+    """How often, of everything that has happened up to now."""
+    viewers, last = service.app[keys.VIEWERS], await service.quiet()
+    async with asyncio.timeout(WITHIN_S):
+        while viewers.reached < last:
+            await asyncio.sleep(0.01)
+    (viewer,) = viewers.of(member)
+    return viewer.told
 
 
 async def test_who_comes_late_is_told_at_once(service: Service) -> None:

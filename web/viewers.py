@@ -22,9 +22,12 @@ class Viewer:
     def __init__(self, member: str, is_super: bool) -> None:
         self.member = same_person(member)
         self.is_super = is_super
+        self.told = 0
+        """How often something was said to have changed."""
         self._news = asyncio.Event()
 
     def tell(self) -> None:
+        self.told += 1
         self._news.set()
 
     async def news(self) -> None:
@@ -44,8 +47,14 @@ class Viewers:
         self._reading = reading
         self._viewers: set[Viewer] = set()
         self.closing = False
+        self.reached = reading.progress.position
+        """Up to where everybody has been told of everything."""
         self.reads = 0
         """How often events were read for all of them."""
+
+    def of(self, member: str) -> list[Viewer]:
+        """The lists that this member has open."""
+        return [viewer for viewer in self._viewers if viewer.member == same_person(member)]
 
     @contextmanager
     def watching(self, member: str, is_super: bool) -> Iterator[Viewer]:
@@ -60,22 +69,21 @@ class Viewers:
     async def run(self) -> None:
         """For ever."""
         progress = self._reading.progress
-        seen = progress.position
         while True:
-            if progress.position == seen:
+            position = progress.position
+            if position == self.reached:
                 await progress.next()
                 continue
-            before, seen = seen, progress.position
-            if not self._viewers:
-                continue
             try:
-                await self._tell_of(before, seen)
+                if self._viewers:
+                    await self._tell_of(self.reached, position)
             except PersistenceError as error:
                 log.error("changes of open lists cannot be read", why=str(error))
                 self._tell_everybody()
             except Exception:
                 log.exception("changes of open lists cannot be read")
                 self._tell_everybody()
+            self.reached = position
 
     async def _tell_of(self, before: int, seen: int) -> None:
         self.reads += 1
