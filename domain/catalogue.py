@@ -2,6 +2,7 @@
 
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.configuration import Configuration
 from domain.freeze import Freeze
 from domain.inbox import Inbox
 from domain.installation import Installation
@@ -13,6 +14,7 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Session,
     Installation,
     Freeze,
+    Configuration,
 )
 
 EVENTS: dict[str, type[Event]] = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.configuration import Change, Via
 from domain.decision import Channel, Kind, Outcome, Risk, Verdict
 from domain.notifications import Way
 
@@ -279,6 +280,48 @@ class EndSessionsOf:
     """A short code, kept with the event: `ended-by-administrator`."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeSettings:
+    """Somebody sets settings, having seen those of a revision."""
+
+    at: datetime
+    by: str
+    """A userid, `shell:ACCOUNT`, or `link:…` for who came by the one-time link."""
+    via: Via
+    revision: int
+    change: Change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindEnvironment:
+    """The service starts with an environment that sets this, and nothing else."""
+
+    at: datetime
+    found: Change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferLink:
+    """A one-time link to the configuration page. `link` is the SHA-256 of its secret."""
+
+    at: datetime
+    by: str
+    link: str
+    expires_at: datetime
+    only_without_admins: bool = False
+    """The service's own, at its start: not where somebody has set admins meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UseLink:
+    """Somebody opened it and pressed the button: a session of theirs, for the configuration."""
+
+    at: datetime
+    link: str
+    session: str
+    expires_at: datetime
+
+
 Command = (
     RequestApproval
     | RequestNextRun
@@ -301,4 +344,8 @@ Command = (
     | OpenSession
     | EndSession
     | EndSessionsOf
+    | ChangeSettings
+    | FindEnvironment
+    | OfferLink
+    | UseLink
 )

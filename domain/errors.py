@@ -22,6 +22,8 @@
     ├── Revoked               the approver took the approval back
     ├── OutcomeDiffers        another outcome was reported before
     ├── LoginUsed             the way back from WeCom was taken before
+    ├── SettingsMoved         the settings were changed since they were looked at
+    ├── LinkSpent             a link to the configuration page works once, and for an hour
     ├── UnknownWebhook        no webhook has that id, or not for whoever asks
     ├── AlreadyDelivered      a webhook that its engine took is not sent again
     └── NotUndelivered        a webhook that is still being tried needs no redelivery
@@ -250,6 +252,29 @@ class LoginUsed(Refusal):
 
     def __init__(self) -> None:
         super().__init__("this login was completed before; set out anew")
+
+
+class SettingsMoved(Refusal):
+    """Who changes the settings has to have seen what is in force."""
+
+    code = "settings-moved"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the settings were changed meanwhile; nothing was changed now: look again, then repeat"
+        )
+
+
+class LinkSpent(Refusal):
+    """A link to the configuration page works once, for a while, and only the last one made."""
+
+    code = "link-spent"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this link was used, has expired, or a newer one was made; "
+            "fta-approval settings link makes another"
+        )
 
 
 class UnknownWebhook(Refusal):

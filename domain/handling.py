@@ -11,6 +11,7 @@ from typing import Any
 from domain import commands, errors, identity
 from domain.approval import Approval
 from domain.approvers import Answer
+from domain.configuration import Configuration, link_holder
 from domain.decision import Channel, Verdict
 from domain.freeze import Freeze
 from domain.identity import same_person
@@ -224,7 +225,9 @@ def record_leaving(command: commands.RecordLeaving, unit: Unit) -> list[Approval
     return [approval for approval in left if approval.nobody_reached]
 
 
-def record_delivery(command: commands.RecordDelivery, unit: Unit) -> Approval | Inbox:
+def record_delivery(
+    command: commands.RecordDelivery, unit: Unit
+) -> Approval | Inbox | Configuration:
     """Record what became of a message; whatever it was about, as it is now."""
     aggregate = unit.by_stream(command.stream)
     if aggregate is None:
@@ -281,6 +284,45 @@ def _end_sessions(userid: str, why: str | None, at: datetime, unit: Unit) -> int
     return len(sessions)
 
 
+def change_settings(command: commands.ChangeSettings, unit: Unit) -> Configuration:
+    """The configuration with the change; who has not seen what is in force changes nothing."""
+    configuration = _configuration(unit)
+    configuration.change(command.change, command.revision, command.by, command.via, command.at)
+    return configuration
+
+
+def find_environment(command: commands.FindEnvironment, unit: Unit) -> Configuration:
+    """Record where the environment differs from that of the last start."""
+    configuration = _configuration(unit)
+    configuration.find_environment(command.found, command.at)
+    return configuration
+
+
+def offer_link(command: commands.OfferLink, unit: Unit) -> bool:
+    """Whether it leads to the configuration page from now on, and the one before no more."""
+    configuration = _configuration(unit)
+    if command.only_without_admins and configuration.has_admins():
+        return False
+    configuration.offer_link(command.link, command.expires_at, command.by, command.at)
+    return True
+
+
+def use_link(command: commands.UseLink, unit: Unit) -> None:
+    """Use it up, and begin the session of who has it."""
+    holder = link_holder(command.link)
+    _configuration(unit).use_link(command.link, holder, command.at)
+    session = Session(session_stream(command.session))
+    session.open(holder, command.expires_at, command.at)
+    unit.add(session)
+
+
+def _configuration(unit: Unit) -> Configuration:
+    configuration = unit.configuration()
+    if configuration.version == 0:
+        unit.add(configuration)
+    return configuration
+
+
 def _known(reply_id: str, unit: Unit) -> Approval:
     approval = unit.approval(reply_id)
     if approval is None:
@@ -310,4 +352,8 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.OpenSession: open_session,
     commands.EndSession: end_session,
     commands.EndSessionsOf: end_sessions_of,
+    commands.ChangeSettings: change_settings,
+    commands.FindEnvironment: find_environment,
+    commands.OfferLink: offer_link,
+    commands.UseLink: use_link,
 }

@@ -1,6 +1,7 @@
 """What is chosen once for a store: the name of its decision feed, and the secrets made for it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +17,8 @@ class SecretKind(StrEnum):
     """Signs permits."""
     WEBHOOK_SECRET = "webhook-secret"  # noqa: S105  # a name
     """Signs what is sent to `callback_url`."""
+    FINGERPRINT_KEY = "fingerprint-key"
+    """Makes fingerprints of secrets, so that nobody finds a secret by trying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Installation(Aggregate):
         public: str = ""
         by: str | None = None
         voids_earlier: bool = False
+
+    class SecretsResealed(Event, frozen=True, kw_only=True):
+        TOPIC = "installation.secrets-resealed"
+        by: str
+        sealed: dict[str, str]
 
     def found(self, feed_id: str, at: datetime) -> None:
         """Take the name; once taken, nothing happens."""
@@ -81,6 +89,10 @@ class Installation(Aggregate):
             voids_earlier=voids_earlier,
         )
 
+    def reseal(self, sealed: Mapping[str, str], by: str, at: datetime) -> None:
+        """Keep the same secrets, by their `key_id`, sealed with another key."""
+        self.trigger(self.SecretsResealed, at, by=by, sealed=dict(sealed))
+
     def made(self, kind: SecretKind) -> list[MadeSecret]:
         """Every secret of that kind, the one in use last."""
         return self._secrets.get(kind.value, [])
@@ -103,3 +115,10 @@ class Installation(Aggregate):
                 event.key_id, event.sealed, event.public, event.timestamp, event.voids_earlier
             )
         )
+
+    @applies(SecretsResealed)
+    def _secrets_resealed(self, event: SecretsResealed) -> None:
+        self._secrets = {
+            kind: [replace(one, sealed=event.sealed.get(one.key_id, one.sealed)) for one in made]
+            for kind, made in self._secrets.items()
+        }

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.approval import Approval
+from domain.configuration import Configuration
 from domain.freeze import Freeze
 from domain.identity import same_person
 from domain.inbox import Inbox
@@ -39,7 +40,9 @@ class Directory(Protocol):
 class Unit(Protocol):
     """The unit of work of one command: what it may load, and what it leaves to be saved."""
 
-    super_approvers: list[str]
+    @property
+    def super_approvers(self) -> list[str]:
+        """By the settings in force at this moment, which still hold when this is stored."""
 
     def approval(self, reply_id: str) -> Approval | None:
         """The approval of that name, as of this moment."""
@@ -47,7 +50,7 @@ class Unit(Protocol):
     def runs(self, obj_id: str) -> list[Approval]:
         """Every run of that node, lowest first."""
 
-    def by_stream(self, stream: str) -> Approval | Inbox | None:
+    def by_stream(self, stream: str) -> Approval | Inbox | Configuration | None:
         """Whatever has that stream."""
 
     def inbox(self, userid: str, at: datetime) -> Inbox:
@@ -60,10 +63,15 @@ class Unit(Protocol):
         """Whether approving is stopped; one without events is to be added. What is decided by it
         is stored only if it still holds by then."""
 
+    def configuration(self) -> Configuration:
+        """The settings that are stored; one without events is to be added."""
+
     def permit_terms(self) -> PermitTerms | None:
         """By what a permit of this moment is issued; None while there is no key to sign with."""
 
-    def add(self, aggregate: Approval | Inbox | Session | Installation | Freeze) -> None:
+    def add(
+        self, aggregate: Approval | Inbox | Session | Installation | Freeze | Configuration
+    ) -> None:
         """Have a new aggregate saved."""
 
     def is_repeated_delivery(self, userid: str, delivery_key: str) -> bool:

@@ -16,13 +16,19 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.approval import Approval
+from domain.configuration import Configuration
 from domain.decision import Channel, Status
 from domain.identity import merged, same_person
 from domain.inbox import Inbox
 from projections.database import Database, Row, Tables
 from projections.projection import ENDS, Fact, Projection, milliseconds
 
-DELIVERED = (Approval.Notified, Approval.NotificationFailed, Inbox.Answered)
+DELIVERED = (
+    Approval.Notified,
+    Approval.NotificationFailed,
+    Inbox.Answered,
+    Configuration.Told,
+)
 REPLIES = (Approval.Replied, Inbox.Received)
 BY_MESSAGE = (Channel.TEXT.value, Channel.CARD.value)
 
@@ -55,9 +61,16 @@ class Kind(StrEnum):
     ANSWER = "answer"
     GREET = "greet"
     CARD = "card"
+    SETTINGS = "settings"
+    """To super approvers: who decides, who configures or who asks was changed."""
 
 
-LANE_OF = {Kind.ANSWER: Lane.ANSWERS, Kind.GREET: Lane.ANSWERS, Kind.CARD: Lane.CARDS}
+LANE_OF = {
+    Kind.ANSWER: Lane.ANSWERS,
+    Kind.GREET: Lane.ANSWERS,
+    Kind.CARD: Lane.CARDS,
+    Kind.SETTINGS: Lane.ANSWERS,  # it is about no approval, and is not gathered with any
+}
 MOOT_AFTER_THE_END = (Kind.ASK, Kind.REMIND, Kind.ALARM)
 MOOT_AFTER_REVOCATION = (Kind.END, Kind.RESULT)
 
@@ -95,6 +108,10 @@ class Outbox(Projection):
             _add(tables, fact, f"{Kind.ANSWER}/{event.originator_version}", event.by, event)
         elif isinstance(event, Inbox.Greeted):
             _add(tables, fact, f"{Kind.GREET}/{event.originator_version}", event.by)
+        elif isinstance(event, Configuration.Changed):
+            for userid in event.told:
+                notice = f"{Kind.SETTINGS}/{event.originator_version}/{same_person(userid)}"
+                _add(tables, fact, notice, userid, event)
 
 
 def _called_for(event: Any, approval: Approval) -> Iterable[tuple[str, str]]:

@@ -29,6 +29,7 @@ from domain.commands import (
 )
 from domain.commands import RequestApproval as Request
 from domain.commands import RequestNextRun as NextRun
+from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.decision import Channel, Verdict
 from domain.errors import Refusal
 from domain.freeze import FREEZE_STREAM, Freeze
@@ -124,10 +125,15 @@ class MemoryUnit:
     def freeze(self) -> Freeze:
         return self._get(Freeze, FREEZE_STREAM) or Freeze()
 
+    def configuration(self) -> Configuration:
+        return self._get(Configuration, CONFIGURATION_STREAM) or Configuration()
+
     def permit_terms(self) -> PermitTerms | None:
         return TERMS
 
-    def by_stream(self, stream: str) -> Approval | Inbox | None:
+    def by_stream(self, stream: str) -> Approval | Inbox | Configuration | None:
+        if stream == CONFIGURATION_STREAM:
+            return self._get(Configuration, stream)
         if stream.startswith(APPROVAL_STREAM):
             return self._get(Approval, stream)
         return self._get(Inbox, stream)

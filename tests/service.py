@@ -29,7 +29,9 @@ OTHER_TOKEN = "token-of-another-engine"
 READER_TOKEN = "token-of-the-reader-0"
 WITHIN_S = 10.0
 # What is sent to members who have said nothing: it asks, reminds, tells of an end, or gathers.
-UNASKED = re.compile("即将执行|分钟超时|无需再处理|您发起的|请打开待办查看|均无法收到消息")
+UNASKED = re.compile(
+    "即将执行|分钟超时|无需再处理|您发起的|请打开待办查看|均无法收到消息|审批配置已变更"
+)
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -17,6 +17,7 @@ from adapters.store.mapper import EventMapper, UnreadableEvent
 from domain import identity
 from domain.aggregate import Event
 from domain.catalogue import EVENTS
+from domain.configuration import CONFIGURATION_STREAM, Via
 from domain.decision import Capacity, Channel, Kind, Outcome, Risk, Status, Verdict
 from domain.freeze import FREEZE_STREAM
 from domain.installation import STREAM, SecretKind
@@ -144,11 +145,32 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "freeze.began": {"by": str, "why": str},
     "freeze.ended": {"by": str},
+    "installation.secrets-resealed": {"by": str, "sealed": dict[str, str]},
+    "configuration.changed": {
+        "by": str,
+        "via": str,
+        "values": dict[str, str | None],
+        "sealed": dict[str, str],
+        "fingerprints": dict[str, str | None],
+        "told": list[str],
+    },
+    "configuration.resealed": {"by": str, "sealed": dict[str, str]},
+    "configuration.link-offered": {"by": str, "link": str, "expires_at": datetime},
+    "configuration.link-used": {"by": str, "link": str},
+    "configuration.told": {
+        "notice": str,
+        "to": str,
+        "problem": str | None,
+        "unreachable": bool,
+    },
 }
 
 REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
 APPROVAL = b'"originator_id":"approval-12345_2.3","originator_version":2,'
 INBOX = b'"originator_id":"inbox-zhangsan-2026-05-04","originator_version":1,'
+CONFIGURATION = (
+    b'{"originator_id":"configuration","originator_version":1,"timestamp":"2026-05-04T12:00:00Z",'
+)
 AT_NOON = b'"timestamp":"2026-05-04T12:00:00Z",'
 
 # As version 0.1.0 wrote them, for each topic with every field, then without what has a default.
@@ -387,6 +409,38 @@ GOLDEN: list[tuple[str, bytes]] = [
         + AT_NOON
         + b'"kind":"webhook-secret","key_id":"k-2","sealed":"c2VhbGVk"}',
     ),
+    (
+        "installation.secrets-resealed",
+        b'{"originator_id":"installation","originator_version":4,'
+        + AT_NOON
+        + b'"by":"shell:root","sealed":{"k-1":"YW5ldw=="}}',
+    ),
+    (
+        "configuration.changed",
+        CONFIGURATION
+        + b'"by":"wangwu","via":"page","values":{"super_approvers":"wangwu,lisi","app_url":null},'
+        b'"sealed":{"wecom_secret":"c2VhbGVk"},"fingerprints":{"wecom_secret":"00ff",'
+        b'"webhook_secret":null},"told":["wangwu","lisi"]}',
+    ),
+    ("configuration.changed", CONFIGURATION + b'"by":"environment","via":"environment"}'),
+    (
+        "configuration.resealed",
+        CONFIGURATION + b'"by":"shell:root","sealed":{"wecom_secret":"YW5ldw=="}}',
+    ),
+    (
+        "configuration.link-offered",
+        CONFIGURATION + b'"by":"shell:root","link":"00ff","expires_at":"2026-05-04T13:00:00Z"}',
+    ),
+    ("configuration.link-used", CONFIGURATION + b'"by":"link:00ff","link":"00ff"}'),
+    (
+        "configuration.told",
+        CONFIGURATION
+        + b'"notice":"settings/1/lisi","to":"lisi","problem":"60111","unreachable":true}',
+    ),
+    (
+        "configuration.told",
+        CONFIGURATION + b'"notice":"settings/1/lisi","to":"lisi"}',
+    ),
 ]
 FULLEST, SHORTEST = dict(reversed(GOLDEN)), dict(GOLDEN)
 MAPPER = EventMapper(JSONTranscoder())  # which it does not use
@@ -610,6 +664,7 @@ def test_the_names_of_other_streams() -> None:
     assert session_stream("00ff") == "session-00ff"
     assert STREAM == "installation"
     assert FREEZE_STREAM == "freeze"
+    assert CONFIGURATION_STREAM == "configuration"
 
 
 @dataclass(frozen=True)
@@ -628,7 +683,8 @@ class Words:
         Words(Risk, {"low", "medium", "high"}),
         Words(Kind, {"solution", "convergence"}),
         Words(Outcome, {"succeeded", "failed", "skipped"}),
-        Words(SecretKind, {"permit-key", "webhook-secret"}),
+        Words(SecretKind, {"permit-key", "webhook-secret", "fingerprint-key"}),
+        Words(Via, {"page", "shell", "environment"}),
     ],
     ids=lambda words: words.kind.__name__,
 )

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -380,11 +380,15 @@ def _settings(**overrides: Any) -> Any:
     try:
         settings = read_settings(os.environ, **overrides)
     except WrongSettings as wrong:
-        for mistake in wrong.mistakes:
-            click.echo(mistake, err=True)
-        sys.exit(WRONG_SETTINGS)
+        _give_up(wrong)
     set_up_logs(settings.log_level)
     return settings
+
+
+def _give_up(wrong: Any) -> NoReturn:
+    for mistake in wrong.mistakes:
+        click.echo(mistake, err=True)
+    sys.exit(WRONG_SETTINGS)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -404,12 +408,15 @@ def _run(work: Coroutine[Any, Any, T]) -> T | None:
 
     from adapters.store.schema import NewerStore
     from web.serving import CannotListen
+    from web.settings import WrongSettings
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
     except KeyboardInterrupt:
         return None
+    except WrongSettings as wrong:  # what is stored does not fit to the environment
+        _give_up(wrong)
     except (PersistenceError, sqlite3.Error) as error:
         click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
         sys.exit(1)

@@ -14,8 +14,10 @@ from aiohttp import web
 from adapters.engine.reachable import Reachable
 from adapters.engine.webhooks import WebhookClient
 from adapters.store.lease import FileLease
+from adapters.wecom.client import WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
+from domain.commands import FindEnvironment
 from web import (
     api,
     api_docs,
@@ -46,10 +48,11 @@ from web.event_stream import Readers
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
+from web.in_force import environment_of
 from web.issuing import Permits
 from web.languages import in_readers_language
 from web.letters import Letters, Style
-from web.outside import outgoing_session, reachable, wecom_client
+from web.outside import account_of, outgoing_session, reachable, wecom_client
 from web.pace import Pace
 from web.pages import set_up_templates
 from web.parts import Parts, build_parts
@@ -99,10 +102,13 @@ def create_app(
         sleep: How the sender pauses before it tries again.
     """
     parts = build_parts(settings, clock)
+    settings, in_force = parts.in_force.now, parts.in_force
     app = web.Application(middlewares=[_edges], client_max_size=MAX_BODY_BYTES)
-    _put_in(app, settings, parts, clock)
-    app[keys.RATE_LIMIT] = RateLimit(settings.api_rate, app[keys.ENGINES].tokens, monotonic)
-    app[keys.ADDRESSES] = public_addresses(settings, listening_on)
+    _put_in(app, parts, clock)
+    app[keys.RATE_LIMIT] = in_force.following(
+        lambda now: RateLimit(now.api_rate, len(now.engines), monotonic)
+    )
+    app[keys.ADDRESSES] = in_force.following(lambda now: public_addresses(now, listening_on))
     _add_routes(app, settings)
     set_up_templates(
         app,
@@ -113,7 +119,9 @@ def create_app(
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(_follow_the_feed)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
-    app.cleanup_ctx.append(partial(_talk_to_receivers, reachable=reachable(settings, listening_on)))
+    to_receivers = in_force.following(lambda now: reachable(now, listening_on))
+    app.cleanup_ctx.append(partial(_talk_to_receivers, reachable=to_receivers))
+    app.cleanup_ctx.append(_follow_the_settings)
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, pusher_of(app, sleep).run))
@@ -124,33 +132,37 @@ def create_app(
     return app
 
 
-def _put_in(
-    app: web.Application, settings: Settings, parts: Parts, clock: Callable[[], datetime]
-) -> None:
+def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -> None:
     """What handlers reach by web.keys."""
-    app[keys.SETTINGS] = settings
+    in_force, following = parts.in_force, parts.in_force.following
+    app[keys.IN_FORCE] = in_force
+    app[keys.SETTINGS] = following(lambda now: now)
     app[keys.CLOCK] = clock
-    app[keys.CLOCKFACE] = Clockface(ZoneInfo(settings.time_zone))
+    app[keys.CLOCKFACE] = following(lambda now: Clockface(ZoneInfo(now.time_zone)))
     app[keys.WRITER] = parts.writer
     app[keys.RUNNER] = parts.runner
     app[keys.READING] = parts.reading
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
     app[keys.FEED] = Feed(parts.reading, parts.feed_id, app[keys.PERMITS].of)
-    app[keys.ENGINES] = Engines(settings.engines, settings.api_readers)
-    app[keys.CALLBACK_CRYPTO] = CallbackCrypto(
-        settings.wecom_token.get_secret_value(),
-        settings.wecom_encoding_aes_key.get_secret_value(),
-        settings.wecom_corp_id,
-    )
+    app[keys.ENGINES] = following(lambda now: Engines(now.engines, now.api_readers))
+    app[keys.CALLBACK_CRYPTO] = following(_callback_crypto)
     app[keys.TALLY] = Tally()
     app[keys.REPLY_QUOTA] = ReplyQuota()
     app[keys.PACE] = Pace(clock)
-    app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(settings), "form-tokens"))
+    app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(in_force.given), "form-tokens"))
     app[keys.READERS] = Readers()
     app[keys.VIEWERS] = Viewers(parts.reading)
     app[keys.LIST_READERS] = Readers()
     app[keys.OUTSIDE] = keys.Outside()
+
+
+def _callback_crypto(settings: Settings) -> CallbackCrypto:
+    return CallbackCrypto(
+        settings.wecom_token.get_secret_value(),
+        settings.wecom_encoding_aes_key.get_secret_value(),
+        settings.wecom_corp_id,
+    )
 
 
 def _add_routes(app: web.Application, settings: Settings) -> None:
@@ -219,6 +231,20 @@ def _within(layer: Layer, handler: Handler) -> Handler:
     return handle
 
 
+async def _follow_the_settings(app: web.Application) -> AsyncIterator[None]:
+    """What the environment sets is recorded before anybody is let in."""
+    in_force, feed = app[keys.IN_FORCE], app[keys.FEED]
+    found = environment_of(in_force.given, in_force.secrets)
+    await app[keys.WRITER].execute(FindEnvironment(at=app[keys.CLOCK](), found=found))
+    await in_force.refresh()
+    # Whose token was removed, or may no longer read everything, is let go at once.
+    in_force.on_change(lambda settings: feed.look_up())
+    following = asyncio.create_task(in_force.follow(app[keys.READING].progress))
+    yield
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
     tails = [asyncio.create_task(app[key].run()) for key in (keys.FEED, keys.VIEWERS)]
     yield
@@ -230,9 +256,19 @@ async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
 async def _talk_to_wecom(
     app: web.Application, monotonic: Callable[[], float]
 ) -> AsyncIterator[None]:
-    settings = app[keys.SETTINGS]
-    async with outgoing_session(settings) as session:
-        app[keys.OUTSIDE].wecom = wecom_client(settings, session, monotonic)
+    in_force, outside = app[keys.IN_FORCE], app[keys.OUTSIDE]
+    async with outgoing_session(in_force.now) as session:
+        outside.wecom = wecom_client(in_force.now, session, monotonic)
+        account = account_of(in_force.now)
+
+        def change(settings: Settings) -> None:
+            nonlocal account
+            if account != account_of(settings):
+                # Another one only where something changed: it forgets that WeCom refused us.
+                outside.wecom = wecom_client(settings, session, monotonic)
+                account = account_of(settings)
+
+        in_force.on_change(change)
         yield
 
 
@@ -275,22 +311,32 @@ async def _taken(lease: FileLease) -> None:
 
 def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -> Sender:
     """What sends the messages of that service."""
-    settings, reading, clock = app[keys.SETTINGS], app[keys.READING], app[keys.CLOCK]
-    style = Style(
+    reading, clock = app[keys.READING], app[keys.CLOCK]
+    style = app[keys.IN_FORCE].following(_style)
+    letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
+    outside, pace, tally = app[keys.OUTSIDE], app[keys.PACE], app[keys.TALLY]
+
+    def wecom() -> WeComClient | None:
+        return outside.wecom
+
+    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep, tally.message)
+
+
+def _style(settings: Settings) -> Style:
+    return Style(
         card=settings.message_style in ("card", "both"),
         text=settings.message_style in ("text", "both"),
         link=settings.text_link,
     )
-    letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
-    wecom, pace, tally = app[keys.OUTSIDE].wecom, app[keys.PACE], app[keys.TALLY]
-    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep, tally.message)
 
 
 def pusher_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -> Pusher:
     """What pushes the decisions of that service."""
     client = app[keys.OUTSIDE].webhooks
     assert client is not None  # noqa: S101  # the service runs
-    secrets = WebhookSecrets(app[keys.SETTINGS].webhook_secrets, app[keys.KEYRING].webhook_secrets)
+    made = app[keys.KEYRING].webhook_secrets
+    following = app[keys.IN_FORCE].following
+    secrets = following(lambda now: WebhookSecrets(now.webhook_secrets, made))
     feed = app[keys.FEED]
     letterhead = Letterhead(feed.feed_id, secrets, feed.permit_of)
     reading, writer, clock = app[keys.READING], app[keys.WRITER], app[keys.CLOCK]

@@ -20,6 +20,8 @@ class Engines:
     def __init__(self, tokens: Iterable[tuple[str, str]], readers: Sequence[str]) -> None:
         self._known = [(name, _hashed(token)) for name, token in tokens]
         self._readers = frozenset(readers)
+        self.edition = object()
+        """Another one whenever tokens or readers were changed."""
 
     @property
     def any(self) -> bool:

@@ -28,9 +28,22 @@ async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
+def is_still_let_in(request: web.Request) -> bool:
+    """For requests that last: whether the token with which this one came still is one."""
+    engines = request.app[keys.ENGINES]
+    if request[keys.LET_IN_BY] is engines.edition:
+        return True
+    holder = engines.holder(_token(request))
+    if holder is None or holder.engine != request[keys.ENGINE]:
+        return False
+    request[keys.LET_IN_BY] = engines.edition
+    return True
+
+
 def _name(request: web.Request) -> None:
     holder = _holder(request)
     request[keys.ENGINE] = holder.engine
+    request[keys.LET_IN_BY] = request.app[keys.ENGINES].edition
     wait_s = request.app[keys.RATE_LIMIT].wait_s(holder.token)
     if wait_s:
         raise too_many_requests(request.app[keys.SETTINGS].api_rate, wait_s)
@@ -40,8 +53,12 @@ def _holder(request: web.Request) -> Holder:
     engines = request.app[keys.ENGINES]
     if not engines.any:
         raise no_token_configured()
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    holder = engines.holder(token.strip()) if scheme.lower() == "bearer" else None
+    holder = engines.holder(_token(request))
     if holder is None:
         raise unauthorized()
     return holder
+
+
+def _token(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

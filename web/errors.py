@@ -41,6 +41,8 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.UnknownWebhook: 404,
     errors.AlreadyDelivered: 409,
     errors.NotUndelivered: 409,
+    errors.SettingsMoved: 409,
+    errors.LinkSpent: 410,
 }
 RETRY_AFTER_S = "2"
 BEARER = {"WWW-Authenticate": "Bearer"}

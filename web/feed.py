@@ -1,7 +1,7 @@
 """The decision feed of this process: read once for all who follow it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -55,6 +55,7 @@ class Feed:
         self._news = Progress(0)
         self._behind = asyncio.Semaphore(BEHIND_AT_ONCE)
         self._followers = 0
+        self._looked_up = 0
         self._is_followed = asyncio.Event()
 
     @contextmanager
@@ -154,20 +155,34 @@ class Feed:
         return Portion(found, max(reached, last) if is_all else last)
 
     async def news_after(self, position: int) -> None:
-        """Wait until there is a decision after that position, for anybody, or the service ends."""
-        while not self.closing and self.memory.last <= position:
+        """
+        Wait until there is a decision after that position, for anybody, or the service ends, or
+        everybody is to look up.
+        """
+        looked_up = self._looked_up
+        while not self.closing and self.memory.last <= position and looked_up == self._looked_up:
             await self._news.next()
 
     async def next_after(
-        self, position: int, reader: Reader, limit: int, most_characters: int
+        self,
+        position: int,
+        reader: Reader,
+        limit: int,
+        most_characters: int,
+        may: Callable[[], bool] = lambda: True,
     ) -> Portion:
-        """The next decisions, waited for; none only when the service ends."""
+        """The next decisions, waited for; none only when the service ends or `may` says no."""
         while True:
             portion = await self.after(position, reader, limit, most_characters)
-            if portion.decisions or self.closing:
+            if portion.decisions or self.closing or not may():
                 return portion
             position = portion.seen
             await self.news_after(position)
+
+    def look_up(self) -> None:
+        """Have everybody who waits for a decision ask again whether they may."""
+        self._looked_up += 1
+        self._news.move(self.memory.last)
 
     def close(self) -> None:
         """Let everybody go who waits for a decision: the service ends."""

@@ -1,12 +1,16 @@
 """The engine API's part for following decisions: polling and Server-Sent Events (contract 4.3)."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from web import keys
+from web.entrance import is_still_let_in
+from web.errors import unauthorized
 from web.event_stream import EventStream
 from web.feed import Feed
 from web.feed_memory import Portion, Reader
@@ -25,14 +29,17 @@ async def decisions(request: web.Request) -> web.Response:
     """The next decisions after a position, waited for if the caller wants."""
     query = read_query(request, DecisionsQuery)
     feed, reader = request.app[keys.FEED], _reader(request)
+    may = partial(_may_still_read, request, reader)
     await feed.check(query.after)
     with feed.followed():
         await feed.caught_up()
         found = await feed.after(query.after, reader, query.limit, POLL_CHARACTERS)
         if not found.decisions and query.wait:
-            waited = feed.next_after(found.seen, reader, query.limit, POLL_CHARACTERS)
+            waited = feed.next_after(found.seen, reader, query.limit, POLL_CHARACTERS, may)
             with suppress(TimeoutError):
                 found = await asyncio.wait_for(waited, query.wait)
+    if not may():
+        raise unauthorized()
     return _page(feed, reader, found, query.after)
 
 
@@ -59,16 +66,23 @@ async def stream(request: web.Request) -> web.StreamResponse:
         request.app[keys.READERS].reading({"Feed-Id": feed.feed_id}) as response,
     ):
         await response.open(request)
-        await _tell(feed, reader, after, response)
+        await _tell(feed, reader, after, response, partial(_may_still_read, request, reader))
         await response.write_eof()
     return response
 
 
-async def _tell(feed: Feed, reader: Reader, seen: int, response: EventStream) -> None:
-    """Every decision for that reader in order, until the service ends or the reader is gone."""
+async def _tell(
+    feed: Feed, reader: Reader, seen: int, response: EventStream, may: Callable[[], bool]
+) -> None:
+    """
+    Every decision for that reader in order, until the service ends, the reader is gone, or its
+    token is (contract 4.3).
+    """
     now = asyncio.get_running_loop().time
     while not feed.closing:
         found = await feed.after(seen, reader, STREAM_DECISIONS, STREAM_CHARACTERS)
+        if not may():
+            return
         if found.decisions:
             await response.send(b"".join(one.for_(reader).frame for one in found.decisions))
         elif now() >= response.beat_at:
@@ -82,6 +96,11 @@ async def _tell(feed: Feed, reader: Reader, seen: int, response: EventStream) ->
 def _reader(request: web.Request) -> Reader:
     engine = request[keys.ENGINE]
     return Reader(engine, everything=request.app[keys.ENGINES].scope(engine) is None)
+
+
+def _may_still_read(request: web.Request, reader: Reader) -> bool:
+    """Whether who asked has the token still, and may read as much as when they asked."""
+    return is_still_let_in(request) and _reader(request) == reader
 
 
 def _read_start(request: web.Request) -> int:

@@ -13,7 +13,7 @@ from domain.installation import Installation, MadeSecret, SecretKind
 from domain.permit import LONGEST_TTL
 from web.vault import Vault
 
-WEBHOOK_SECRET_BYTES = 32
+SECRET_BYTES = 32
 # After another one was made, so that receivers can be given it meanwhile (contract 4.4).
 OLD_WEBHOOK_SECRET_SIGNS_FOR = timedelta(hours=24)
 
@@ -57,6 +57,11 @@ class Keyring:
         if len(trusted) == 2 and now - trusted[1].made_at >= OLD_WEBHOOK_SECRET_SIGNS_FOR:
             trusted = trusted[1:]
         return [self._vault.open(_name(one.key_id), one.sealed) for one in reversed(trusted)]
+
+    def fingerprint_key(self) -> bytes:
+        """With which fingerprints of secrets are made; it outlives every secret key."""
+        made = self._installation().made(SecretKind.FINGERPRINT_KEY)[-1]
+        return self._vault.open(_name(made.key_id), made.sealed)
 
     def check(self) -> None:
         """
@@ -110,6 +115,8 @@ def make_what_is_missing(store: EventStore, vault: Vault, at: datetime) -> Insta
             _make_permit_key(installation, vault, at)
         if not installation.made(SecretKind.WEBHOOK_SECRET):
             _make_webhook_secret(installation, vault, at)
+        if not installation.made(SecretKind.FINGERPRINT_KEY):
+            _make_random(installation, SecretKind.FINGERPRINT_KEY, "fingerprint", vault, at)
 
     return store.change_installation(make)
 
@@ -139,10 +146,35 @@ def _make_permit_key(
 def _make_webhook_secret(
     installation: Installation, vault: Vault, at: datetime, by: str | None = None
 ) -> None:
+    _make_random(installation, SecretKind.WEBHOOK_SECRET, "webhook", vault, at, by)
+
+
+def _make_random(
+    installation: Installation,
+    kind: SecretKind,
+    name: str,
+    vault: Vault,
+    at: datetime,
+    by: str | None = None,
+) -> None:
     _open_everything(installation, vault)
-    key_id = f"webhook-{os.urandom(8).hex()}"
-    sealed = vault.seal(_name(key_id), os.urandom(WEBHOOK_SECRET_BYTES))
-    installation.make_secret(SecretKind.WEBHOOK_SECRET, key_id, sealed, at, by=by)
+    key_id = f"{name}-{os.urandom(8).hex()}"
+    sealed = vault.seal(_name(key_id), os.urandom(SECRET_BYTES))
+    installation.make_secret(kind, key_id, sealed, at, by=by)
+
+
+def resealed(installation: Installation, old: Vault, new: Vault) -> dict[str, str]:
+    """
+    Every secret of the store by its `key_id`, sealed anew.
+
+    Raises:
+        WrongSecretKey: `old` does not open one of them.
+    """
+    every = [made for kind in SecretKind for made in installation.made(kind)]
+    return {
+        one.key_id: new.seal(_name(one.key_id), old.open(_name(one.key_id), one.sealed))
+        for one in every
+    }
 
 
 def _open_everything(installation: Installation, vault: Vault) -> None:

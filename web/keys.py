@@ -17,6 +17,7 @@ from web.engines import Engines
 from web.event_stream import Readers
 from web.feed import Feed
 from web.forms import FormTokens
+from web.in_force import SettingsInForce
 from web.issuing import Permits
 from web.keyring import Keyring
 from web.pace import Pace
@@ -42,7 +43,9 @@ class Outside:
     """WeCom said that it has switched the application off."""
 
 
+IN_FORCE = web.AppKey("in_force", SettingsInForce)
 SETTINGS = web.AppKey("settings", Settings)
+"""What is in force at the moment: never keep an answer longer than a request."""
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 WRITER = web.AppKey("writer", Writer)
 READING = web.AppKey("reading", Reading)
@@ -65,6 +68,8 @@ FORM_TOKENS = web.AppKey("form_tokens", FormTokens)
 CLOCKFACE = web.AppKey("clockface", Clockface)
 RATE_LIMIT = web.AppKey("rate_limit", RateLimit)
 
+LET_IN_BY = web.RequestKey("let_in_by", object)
+"""Under which edition of the tokens that was."""
 ENGINE = web.RequestKey("engine", str)
 """Which engine asks; set once its token was found good."""
 REQUEST_ID = web.RequestKey("request_id", str)

@@ -11,9 +11,11 @@ from adapters.wecom import cards, notices
 from adapters.wecom.cards import Card
 from adapters.wecom.messages import Clockface, answer_on_approval, answer_to_inbox
 from adapters.wecom.notices import Waiting
+from adapters.wecom.settings_notice import settings_line
 from adapters.wecom.waiting import MAX_NAMED
 from domain import wording
 from domain.approval import Approval
+from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.decision import Channel, Status
 from domain.errors import Frozen
 from domain.identity import APPROVAL_STREAM
@@ -92,6 +94,8 @@ class Letters:
         None when it is moot: it was sent (the outbox may be behind the events), or nobody is to
         be asked any more.
         """
+        if row["stream"] == CONFIGURATION_STREAM:
+            return await self._of_settings(row)
         if not row["stream"].startswith(APPROVAL_STREAM):
             return await self._to_inbox(row)
         approval = await self._reading.approval(row["stream"].removeprefix(APPROVAL_STREAM))
@@ -226,6 +230,12 @@ class Letters:
         first = await self._reading.approvals(names[:MAX_NAMED])
         todo = self._addresses.todo if self._style.link else None
         return Letter(text=answer_to_inbox(received, names, first, self._clockface, todo))
+
+    async def _of_settings(self, row: Row) -> Letter | None:
+        if row["notice"] in (await self._reading.configuration()).recorded:
+            return None
+        changed = msgspec.json.decode(row["payload"], type=Configuration.Changed)
+        return Letter(text=settings_line(changed, self._clockface, self._clock()))
 
     async def _greeting(self, userid: str) -> Letter:
         waiting = await self._waiting(userid)

@@ -55,6 +55,13 @@ def wecom_client(
     )
 
 
+def account_of(settings: Settings) -> tuple[object, ...]:
+    """All that the client is made of: while it stays the same, so does what the client knows."""
+    secret = settings.wecom_secret.get_secret_value() if settings.wecom_secret else None
+    account = (settings.wecom_corp_id, settings.wecom_agent_id, secret)
+    return (*account, settings.wecom_api_url, settings.wecom_proxy)
+
+
 def reachable(settings: Settings, listening_on: str) -> Reachable:
     """
     Where webhooks may go.

@@ -14,8 +14,10 @@ from adapters.store.event_store import EventStore, open_event_store, sqlite_path
 from adapters.store.lease import FileLease
 from adapters.store.read_models import ReadModelDatabase
 from adapters.store.writer import Writer
+from domain.configuration import SUPER_APPROVERS
 from projections.directory import Directory
 from projections.runner import ALL, ProjectionRunner
+from web.in_force import Secrets, SettingsInForce
 from web.keyring import Keyring, make_what_is_missing
 from web.reading import Progress, Reading
 from web.secret_key import secret_key
@@ -62,6 +64,7 @@ class Parts:
     """What has threads and files, to be started and closed in the right order."""
 
     feed_id: str
+    in_force: SettingsInForce
     keyring: Keyring
     store: EventStore
     read_models: ReadModelDatabase
@@ -103,8 +106,12 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     Open the store and its read models, with nothing running yet.
 
+    Args:
+        settings: Of the environment; what else is in force is stored.
+
     Raises:
         NewerStore, EventSourcingError, OSError: The store cannot be used.
+        WrongSettings: What is stored does not fit to what the environment sets.
         ValueError: Its secrets cannot be opened with this secret key.
     """
     store = open_event_store(settings.database)
@@ -113,6 +120,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     make_what_is_missing(store, vault, clock())
     keyring = Keyring(lambda: store.found(clock()), vault)
     keyring.check()
+    in_force = SettingsInForce(settings, store, Secrets(vault, keyring.fingerprint_key()))
     read_models = open_read_models(settings, store, feed_id)
     runner = ProjectionRunner(store.another(), read_models)
     if runner.position > store.last_position():
@@ -126,15 +134,16 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
         if runner.failure is not None:
             raise TimeoutError(f"read models stand still: {runner.failure}")
         runner.wait_for(position, DIRECTORY_WITHIN_S)
-        return Directory(read_models, settings.super_approvers)
+        return Directory(read_models, in_force.now.super_approvers)
 
     writer = Writer(
         store.another(),
         directory_at,
-        lambda: settings.super_approvers,
-        permit_rules=lambda: settings.permit_rules,
+        lambda: settings.super_approvers if in_force.is_locked(SUPER_APPROVERS) else None,
+        permit_rules=lambda: in_force.now.permit_rules,
     )
     progress = Progress(runner.position)
-    reading = Reading(store, read_models, writer, progress, settings.super_approvers)
+    directory = in_force.following(lambda now: Directory(read_models, now.super_approvers))
+    reading = Reading(store, read_models, writer, progress, directory)
     lease = FileLease(beside_database(settings, ".lease"))
-    return Parts(feed_id, keyring, store, read_models, runner, writer, reading, lease)
+    return Parts(feed_id, in_force, keyring, store, read_models, runner, writer, reading, lease)

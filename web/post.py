@@ -34,7 +34,7 @@ class Post:
 
     def __init__(
         self,
-        wecom: WeComClient | None,
+        wecom: Callable[[], WeComClient | None],
         userid: str,
         on_sent: Callable[[], None],
         has_room: Callable[[], Awaitable[None]],
@@ -68,7 +68,7 @@ class Post:
             return self.card or {"problem": str(error), "response_code": letter.changes}
 
     async def _deliver(self, letter: Letter) -> Outcome:
-        has_card = letter.card is not None and self._wecom is not None
+        has_card = letter.card is not None and self._wecom() is not None
         if has_card and self.card is None and not self._card_refused:
             await self._hand_over_card(letter)
         if self.card is not None and not letter.beside_card:
@@ -91,7 +91,7 @@ class Post:
         try:
             await self._send_text(letter.text, once=letter.once)
         except WeComRefused as error:
-            if letter.plain is None or self._wecom is None:
+            if letter.plain is None or self._wecom() is None:
                 raise
             log.warning("text refused", why=str(error))
             await self._send_text(letter.plain, once=letter.once)
@@ -144,6 +144,7 @@ class Post:
         return {"way": Way.CARD, "response_code": letter.changes}
 
     def _client(self) -> WeComClient:
-        if self._wecom is None:
+        """As it is now: while a letter waits, somebody may correct the settings."""
+        if (wecom := self._wecom()) is None:
             raise WeComRefused(0, NOT_CONFIGURED)
-        return self._wecom
+        return wecom

@@ -15,6 +15,7 @@ from adapters.store.read_models import ReadModelDatabase
 from adapters.store.writer import Writer
 from domain.aggregate import Event
 from domain.approval import Approval
+from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import approval_stream
 from domain.inbox import Inbox
@@ -88,13 +89,13 @@ class Reading:
         read_models: ReadModelDatabase,
         writer: Writer,
         progress: Progress,
-        super_approvers: Sequence[str],
+        directory: Directory,
     ) -> None:
         self._store = store
         self._read_models = read_models
         self._writer = writer
         self.progress = progress
-        self._directory = Directory(read_models, super_approvers)
+        self._directory = directory
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="reading")
 
     async def approval(self, reply_id: str) -> Approval | None:
@@ -127,6 +128,12 @@ class Reading:
     async def freeze(self) -> Freeze:
         """Whether approving is stopped, by whichever process."""
         return await self._run(self._freeze)
+
+    async def configuration(self) -> Configuration:
+        """The settings that are stored, as history."""
+        load = self._store.load
+        found = await self._run(lambda: load(Configuration, CONFIGURATION_STREAM))
+        return found or Configuration()
 
     async def last_position(self) -> int:
         """The position of the last event recorded, by whichever process."""

@@ -46,7 +46,7 @@ class Sender:
         self,
         reading: Reading,
         writer: Writer,
-        wecom: WeComClient | None,
+        wecom: Callable[[], WeComClient | None],
         clock: Callable[[], datetime],
         letters: Letters,
         pace: Pace,

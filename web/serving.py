@@ -12,6 +12,7 @@ from datetime import datetime
 import structlog
 from aiohttp import web
 
+from web import keys
 from web.app import create_app, utc_now
 from web.errors import Handler
 from web.open_files import raise_limit
@@ -120,7 +121,7 @@ async def serve(
     try:
         site = web.SockSite(runner, listening, backlog=BACKLOG)
         await site.start()
-        _warn_of_public_secrets(settings)
+        _warn_of_public_secrets(app[keys.SETTINGS])
         say(f"listening on http://{address_of(listening)}{settings.url_prefix}")
         await stop.wait()
         await site.stop()

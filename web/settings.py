@@ -313,17 +313,40 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         settings = Settings.model_validate({**given, **overrides})
     except ValidationError as error:
         raise WrongSettings([_mistake(found) for found in error.errors()]) from None
+    if unknown := _unknown_names(settings):
+        raise WrongSettings(unknown)
+    return settings
+
+
+def overlaid(given: Settings, stored: Mapping[str, str]) -> Settings:
+    """
+    The settings in force: what the environment gives first, then what is stored, then the default.
+
+    Raises:
+        WrongSettings: What is stored does not fit, by itself or to what the environment gives.
+    """
+    own = {name: getattr(given, name) for name in given.model_fields_set}
+    try:
+        settings = Settings.model_validate({**stored, **own})
+    except ValidationError as error:
+        raise WrongSettings([_mistake(found) for found in error.errors()]) from None
+    # What the environment sets stays told apart from what is stored.
+    settings.model_fields_set.intersection_update(own)
+    if unknown := _unknown_names(settings):
+        raise WrongSettings(unknown)
+    return settings
+
+
+def _unknown_names(settings: Settings) -> list[str]:
+    """Engines that are named somewhere and have no token."""
     known = {name for name, _ in settings.engines}
     named = {"API_READERS": settings.api_readers, "WEBHOOK_SECRET": settings.webhook_secrets}
-    unknown = [
+    return [
         f"{PREFIX}{variable}: {name} is no name in API_TOKENS"
         for variable, names in named.items()
         for name in names
         if name not in known and name != EVERYBODY
     ]
-    if unknown:
-        raise WrongSettings(unknown)
-    return settings
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

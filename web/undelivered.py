@@ -122,7 +122,7 @@ async def show_secrets(settings: Settings, engine: str, say: Say) -> None:
     if engine != EVERYBODY and engine not in {name for name, _ in settings.engines}:
         raise UnknownEngine(f"{engine!r} is no engine of FTA_APPROVAL_API_TOKENS")
     async with _beside_the_service(settings) as parts:
-        secrets = WebhookSecrets(settings.webhook_secrets, parts.keyring.webhook_secrets)
+        secrets = WebhookSecrets(parts.in_force.now.webhook_secrets, parts.keyring.webhook_secrets)
         for secret in secrets.of(engine, utc_now()):
             say(secret_text(secret))
 
@@ -134,11 +134,11 @@ async def rotate_secret(settings: Settings, say: Say) -> None:
     Raises:
         SetElsewhere: The environment sets it.
     """
-    if EVERYBODY in settings.webhook_secrets:
-        raise SetElsewhere(
-            "FTA_APPROVAL_WEBHOOK_SECRET sets the secret: put a new one before it there"
-        )
     async with _beside_the_service(settings) as parts:
+        if EVERYBODY in parts.in_force.now.webhook_secrets:
+            raise SetElsewhere(
+                "FTA_APPROVAL_WEBHOOK_SECRET sets the secret: put a new one before it there"
+            )
         vault = Vault(secret_key(settings))
         made = make_webhook_secret(parts.store, vault, utc_now(), shell_account())
     say(secret_text(made))

@@ -18,6 +18,7 @@ from domain.commands import (
     RequestApproval,
     RequestNextRun,
 )
+from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import (
     APPROVAL_STREAM,
@@ -54,11 +55,11 @@ class UnitOfWork:
     def __init__(
         self,
         store: EventStore,
-        super_approvers: list[str],
+        super_approvers: list[str] | None,
         directory: Callable[[], Directory] | None = None,
         permit_rules: Callable[[], PermitRules] = PermitRules,
     ) -> None:
-        self.super_approvers = super_approvers
+        self._given_super_approvers = super_approvers
         self._permit_rules = permit_rules
         self._unmoved: dict[str, int] = {}
         self._store = store
@@ -94,11 +95,12 @@ class UnitOfWork:
         found = (self._get(Approval, stream) for stream in {*stored, *fresh})
         return sorted((run for run in found if run), key=lambda run: run.requested.run)
 
-    def by_stream(self, stream: str) -> Approval | Inbox | None:
-        kind: type[Approval] | type[Inbox] = (
-            Approval if stream.startswith(APPROVAL_STREAM) else Inbox
-        )
-        return self._get(kind, stream)
+    def by_stream(self, stream: str) -> Approval | Inbox | Configuration | None:
+        if stream == CONFIGURATION_STREAM:
+            return self._get(Configuration, stream)
+        if stream.startswith(APPROVAL_STREAM):
+            return self._get(Approval, stream)
+        return self._get(Inbox, stream)
 
     def inbox(self, userid: str, at: datetime) -> Inbox:
         stream = inbox_stream(userid, at)
@@ -115,6 +117,18 @@ class UnitOfWork:
         freeze = self._get(Freeze, FREEZE_STREAM) or Freeze()
         self._unmoved.setdefault(FREEZE_STREAM, freeze.version)
         return freeze
+
+    def configuration(self) -> Configuration:
+        configuration = self._get(Configuration, CONFIGURATION_STREAM) or Configuration()
+        self._unmoved.setdefault(CONFIGURATION_STREAM, configuration.version)
+        return configuration
+
+    @property
+    def super_approvers(self) -> list[str]:
+        """Those of the environment; where it names none, those that are stored at this moment."""
+        if self._given_super_approvers is not None:
+            return self._given_super_approvers
+        return self.configuration().super_approvers()
 
     def permit_terms(self) -> PermitTerms | None:
         installation = self._get(Installation, INSTALLATION_STREAM)

@@ -76,13 +76,14 @@ class Writer:
     Args:
         directory_at: Read models that have seen everything up to a position; may block briefly,
             raises TimeoutError when they do not get there.
-        super_approvers: By the settings in force at this moment.
-        permit_rules: The same.
+        super_approvers: What the environment says of them; None where it is for the stored settings
+            to say, which are then read with what they decide on.
+        permit_rules: By the settings in force at this moment.
     """
 
     store: EventStore
     directory_at: Callable[[int], Directory]
-    super_approvers: Callable[[], list[str]]
+    super_approvers: Callable[[], list[str] | None]
     max_queue: int = 2000
     figures: WriterFigures = field(default_factory=WriterFigures)
     permit_rules: Callable[[], PermitRules] = PermitRules
