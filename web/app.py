@@ -13,17 +13,20 @@ from aiohttp import web
 
 from adapters.engine.reachable import Reachable
 from adapters.engine.webhooks import WebhookClient
+from adapters.store.event_store import sqlite_path
 from adapters.store.lease import FileLease
 from adapters.wecom.client import WeComClient
 from adapters.wecom.crypto import CallbackCrypto
 from adapters.wecom.messages import Clockface
 from domain.commands import FindEnvironment
 from web import (
+    admin_link,
     api,
     api_docs,
     batch,
     callback,
     changes,
+    configuration,
     decision,
     detail,
     feed_api,
@@ -54,7 +57,7 @@ from web.languages import in_readers_language
 from web.letters import Letters, Style
 from web.outside import account_of, outgoing_session, reachable, wecom_client
 from web.pace import Pace
-from web.pages import set_up_templates
+from web.pages import allow_logins_at, set_up_templates
 from web.parts import Parts, build_parts
 from web.pushing import Letterhead, Pusher
 from web.quota import ReplyQuota
@@ -116,6 +119,7 @@ def create_app(
         settings.url_prefix,
         (settings.wecom_oauth_url, settings.wecom_login_url),
     )
+    in_force.on_change(lambda now: allow_logins_at(app, (now.wecom_oauth_url, now.wecom_login_url)))
     app.cleanup_ctx.append(parts.run)
     app.cleanup_ctx.append(_follow_the_feed)
     app.cleanup_ctx.append(partial(_talk_to_wecom, monotonic=monotonic))
@@ -177,6 +181,8 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (update.routes, prefix),
         (changes.routes, prefix),
         (batch.routes, prefix),
+        (configuration.routes, prefix),
+        (admin_link.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),
         (revocation.routes, prefix),
@@ -237,12 +243,26 @@ async def _follow_the_settings(app: web.Application) -> AsyncIterator[None]:
     found = environment_of(in_force.given, in_force.secrets)
     await app[keys.WRITER].execute(FindEnvironment(at=app[keys.CLOCK](), found=found))
     await in_force.refresh()
+    await _offer_a_link(app)
     # Whose token was removed, or may no longer read everything, is let go at once.
     in_force.on_change(lambda settings: feed.look_up())
     following = asyncio.create_task(in_force.follow(app[keys.READING].progress))
     yield
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def _offer_a_link(app: web.Application) -> None:
+    """While no admin is set (contract 2)."""
+    in_force = app[keys.IN_FORCE]
+    if in_force.now.admins:
+        return
+    by = admin_link.OF_THE_SERVICE
+    secret = await admin_link.offer_link(app[keys.WRITER], app[keys.CLOCK](), by, first=True)
+    if secret is not None:
+        address = admin_link.address_of_link(app[keys.ADDRESSES].app_url, secret)
+        beside = sqlite_path(in_force.given.database).parent
+        await asyncio.to_thread(admin_link.hand_over, address, beside)
 
 
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:

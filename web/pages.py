@@ -84,6 +84,18 @@ MESSAGES = {
     "http-403": Message("没有权限", "不能打开这个地址。"),
     "http-405": Message("不能这样打开", "这个地址不是页面，没有作任何决定。"),
     "http-413": Message("未作决定", "提交的内容太长，没有作任何决定。"),
+    "settings-moved": Message(
+        "没有保存", "配置已被其他人修改，您的修改没有保存。请查看现在的配置后再修改。", "重新打开"
+    ),
+    "settings-login": Message(
+        "请重新登录", "修改配置前需要重新确认登录，没有作任何修改。", "重新登录"
+    ),
+    "link-spent": Message(
+        "链接已失效",
+        "这个链接已经用过、已过期，或已有更新的链接。"
+        "可以在服务器上运行 fta-approval settings link 生成新的链接。",
+        None,
+    ),
     "http-400": Message("没有看懂", "没有看懂这个请求，什么也没有发生。"),
 }
 
@@ -128,8 +140,14 @@ def set_up_templates(
         prefix=prefix,
         static=lambda name: f"{static_url}{name}?v={version_of(name)}",
         languages=[(code, name, TAGS[code]) for code, name in NAMES.items()],
-        login_sites=" ".join(dict.fromkeys(origin_of(url) for url in login_urls)),
     )
+    allow_logins_at(app, login_urls)
+
+
+def allow_logins_at(app: web.Application, login_urls: Iterable[str]) -> None:
+    """Where a form of ours may lead on to; see SECURITY_HEADERS."""
+    sites = " ".join(dict.fromkeys(origin_of(url) for url in login_urls))
+    aiohttp_jinja2.get_env(app).globals["login_sites"] = sites
 
 
 def render(
