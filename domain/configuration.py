@@ -251,6 +251,7 @@ class Configuration(Aggregate):
 
     @applies(Resealed)
     def _resealed(self, event: Resealed) -> None:
+        self.revision += 1  # whoever has seen the old key seals with it
         for name, sealed in event.sealed.items():
             was = self.stored[name]
             self.stored[name] = Stored(was.value, sealed, was.fingerprint, was.by, was.at, was.via)

@@ -330,11 +330,78 @@ def doctor(userid: str | None) -> None:
     from web.doctor import Doctor, run_doctor
     from web.findings import say
 
-    settings = _settings()
+    settings = _settings_in_force()
     if userid is not None and not _is_member(userid):
         raise click.BadParameter(f"{userid!r} is not the userid of a member", param_hint="--send")
     if not _run(run_doctor(Doctor(settings, utc_now), userid, say)):
         sys.exit(1)
+
+
+@cli.group()
+def settings() -> None:
+    """What the environment does not set: stored, and edited here or on the configuration page."""
+
+
+@settings.command("show")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def show_settings(as_json: bool) -> None:
+    """Show each setting and where it comes from; of secrets a fingerprint."""
+    from web import settings_shell
+    from web.findings import say
+
+    _run(settings_shell.show(_settings(), say, as_json=as_json))
+
+
+@settings.command("set")
+@click.argument("name", metavar="KEY")
+@click.argument("value")
+def set_setting(name: str, value: str) -> None:
+    """
+    Store a setting; in force within a second where the service runs.
+
+    KEY is a name of the environment without FTA_APPROVAL_, such as SUPER_APPROVERS. VALUE "-" reads
+    standard input, so that a secret stands in no history of a shell; "" takes the setting back.
+
+    \b
+    Example:
+        fta-approval settings set WECOM_SECRET - < secret.txt
+    """
+    from web import settings_shell
+
+    key = name.upper().removeprefix("FTA_APPROVAL_").lower()
+    text = sys.stdin.read().strip() if value == "-" else value.strip()
+    try:
+        _run_on_store(settings_shell.set_one(_settings(), key, text, _say))
+    except settings_shell.NotSet as error:
+        raise click.ClickException(str(error)) from None
+
+
+@settings.command("link")
+def settings_link() -> None:
+    """Print a new one-time link to the configuration page; it works once and for an hour."""
+    from web import settings_shell
+
+    _run_on_store(settings_shell.link(_settings(), _say))
+
+
+@settings.command("rotate-key")
+def rotate_secret_key() -> None:
+    """
+    Make a new secret key and seal everything stored with it. Stop the service first.
+
+    The key file is replaced once everything is sealed anew; a crash meanwhile loses nothing. Where
+    FTA_APPROVAL_SECRET_KEY gives the key, the new one is written to a file, and you put it into the
+    environment before the next start.
+    """
+    from eventsourcing.domain import EventSourcingError
+
+    from web import key_rotation
+    from web.app import utc_now
+
+    try:
+        key_rotation.rotate_secret_key(_settings(), utc_now(), _say)
+    except (key_rotation.NotRotated, OSError, ValueError, EventSourcingError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @cli.group()
@@ -357,7 +424,7 @@ def publish() -> None:
     from web.menu_publishing import NotPublished, publish_menu
 
     try:
-        done = _run(publish_menu(_settings()))
+        done = _run(publish_menu(_settings_in_force()))
     except NotPublished as error:
         say(f"fta-approval: {error}", err=True)
         sys.exit(1)
@@ -383,6 +450,15 @@ def _settings(**overrides: Any) -> Any:
         _give_up(wrong)
     set_up_logs(settings.log_level)
     return settings
+
+
+def _settings_in_force() -> Any:
+    """The same with what is stored, where there is a store."""
+    from web.settings_shell import stored_over
+
+    given = _settings()
+    in_force = _run(stored_over(given))
+    return given if in_force is None else in_force
 
 
 def _give_up(wrong: Any) -> NoReturn:

@@ -113,26 +113,20 @@ def text_of(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-class SettingsInForce:
+class StoredSettings:
     """
-    The settings of this process, as they are now.
+    What is given and what is stored, whether or not it fits together.
 
     Args:
         given: By the environment; `model_fields_set` says which.
         store: Where the rest is stored; read at once.
-
-    Raises:
-        WrongSettings: What is stored does not fit to what is given.
-        WrongSecretKey: What is stored cannot be opened.
     """
 
     def __init__(self, given: Settings, store: EventStore, secrets: Secrets) -> None:
         self.given = given
         self.secrets = secrets
         self._store = store
-        self._followers: list[Callable[[Settings], Callable[[], None]]] = []
         self.configuration = self.load()
-        self.now = self.with_change(self.configuration, {})
 
     def is_locked(self, name: str) -> bool:
         """Whether the environment sets it."""
@@ -142,6 +136,17 @@ class SettingsInForce:
         """What is stored at this moment, by whichever process. Blocks."""
         found = self._store.load(Configuration, CONFIGURATION_STREAM)
         return found or Configuration()
+
+    def text_of(self, name: str) -> str:
+        """What one setting is set to, as one writes it in the environment."""
+        stored = self.configuration.stored.get(name)
+        if stored is not None and not self.is_locked(name):
+            return self.secrets.text_of(name, stored)
+        return text_of(getattr(self.given, name))
+
+    def settings_with(self, texts: dict[str, str | None]) -> Settings:
+        """What would be in force with some settings changed; see `with_change`."""
+        return self.with_change(self.configuration, texts)
 
     def with_change(self, configuration: Configuration, texts: dict[str, str | None]) -> Settings:
         """
@@ -157,6 +162,21 @@ class SettingsInForce:
         }
         stored.update(texts)
         return overlaid(self.given, {name: text for name, text in stored.items() if text})
+
+
+class SettingsInForce(StoredSettings):
+    """
+    The settings of this process, as they are now.
+
+    Raises:
+        WrongSettings: What is stored does not fit to what is given.
+        WrongSecretKey: What is stored cannot be opened.
+    """
+
+    def __init__(self, given: Settings, store: EventStore, secrets: Secrets) -> None:
+        super().__init__(given, store, secrets)
+        self._followers: list[Callable[[Settings], Callable[[], None]]] = []
+        self.now = self.settings_with({})
 
     def following(self, make: Callable[[Settings], T]) -> T:
         """Something made of the settings, and made anew whenever they change."""

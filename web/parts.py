@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,9 +21,9 @@ from projections.runner import ALL, ProjectionRunner
 from web.in_force import Secrets, SettingsInForce
 from web.keyring import Keyring, make_what_is_missing
 from web.reading import Progress, Reading
-from web.secret_key import secret_key
+from web.secret_key import finish_rotation, secret_key
 from web.settings import Settings
-from web.vault import Vault
+from web.vault import Vault, WrongSecretKey
 
 DIRECTORY_WITHIN_S = 2.0
 
@@ -102,6 +103,30 @@ def _in_loop(loop: asyncio.AbstractEventLoop, progress: Progress, position: int)
         loop.call_soon_threadsafe(progress.move, position)
 
 
+def opened_vault(settings: Settings, store: EventStore, clock: Callable[[], datetime]) -> Vault:
+    """
+    The vault of that store, with everything in it that is made at a first start.
+
+    Raises:
+        WrongSecretKey: The store was sealed with another key.
+    """
+    if (finished := finish_rotation(settings, partial(_opens, store, clock))) is not None:
+        log.warning("an interrupted rotation of the secret key is finished", file=str(finished))
+    vault = Vault(secret_key(settings))
+    Keyring(lambda: store.found(clock()), vault).check()
+    make_what_is_missing(store, vault, clock())
+    return vault
+
+
+def _opens(store: EventStore, clock: Callable[[], datetime], key: bytes) -> bool:
+    """Whether that key is the one with which the store is sealed."""
+    try:
+        Keyring(lambda: store.found(clock()), Vault(key)).check()
+    except WrongSecretKey:
+        return False
+    return True
+
+
 def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     Open the store and its read models, with nothing running yet.
@@ -116,10 +141,8 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     store = open_event_store(settings.database)
     feed_id = store.found(clock()).feed_id
-    vault = Vault(secret_key(settings))
-    make_what_is_missing(store, vault, clock())
+    vault = opened_vault(settings, store, clock)
     keyring = Keyring(lambda: store.found(clock()), vault)
-    keyring.check()
     in_force = SettingsInForce(settings, store, Secrets(vault, keyring.fingerprint_key()))
     read_models = open_read_models(settings, store, feed_id)
     runner = ProjectionRunner(store.another(), read_models)

@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,14 +23,61 @@ def secret_key(settings: Settings) -> bytes:
     """
     if settings.secret_key is not None:
         return decoded_key(settings.secret_key.get_secret_value()) or b""
-    database = sqlite_path(settings.database)
-    path = Path(settings.secret_key_file or database.with_name(database.name + ".key"))
+    path = key_path(settings)
     if not path.exists() and settings.secret_key_file is None:
         _make_key_file(path)
+    return key_in(path)
+
+
+def key_path(settings: Settings) -> Path:
+    """The file of the key, where the environment does not give the key itself."""
+    database = sqlite_path(settings.database)
+    return Path(settings.secret_key_file or database.with_name(database.name + ".key"))
+
+
+def new_key_path(settings: Settings) -> Path:
+    """Where a new key stands until it takes the place of the old one."""
+    path = key_path(settings)
+    return path.with_name(f"{path.name}.new")
+
+
+def key_in(path: Path) -> bytes:
+    """
+    The key that a file holds.
+
+    Raises:
+        ValueError: It holds none.
+    """
     key = decoded_key(path.read_text())
     if key is None or len(key) != 32:
         raise ValueError(f"{path} must hold 32 bytes in base64")
     return key
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """Let a new key take the place of the old one, at once and for good."""
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def finish_rotation(settings: Settings, opens: Callable[[bytes], bool]) -> Path | None:
+    """
+    Put a key in place that a crash left beside the old one, if it is what opens the store.
+
+    Returns:
+        Where it stands now; None where there was nothing to finish.
+    """
+    fresh = new_key_path(settings)
+    if settings.secret_key is not None or not fresh.exists():
+        return None
+    if opens(secret_key(settings)) or not opens(key_in(fresh)):
+        return None
+    put_in_place(fresh, key_path(settings))
+    return key_path(settings)
 
 
 def _make_key_file(path: Path) -> None:
