@@ -668,10 +668,11 @@ async def test_the_log_level_is_a_setting(tmp_path: Path, level: str, lines: int
 
 
 async def test_the_public_callback_secrets_are_warned_of(tmp_path: Path) -> None:
-    async with serving(tmp_path) as service:
+    async with serving(tmp_path, admins="wangwu") as service:
         await service.stop()
     (line,) = service.log.splitlines()
     assert "public default" in json.loads(line)["event"]
-    async with serving(tmp_path, wecom_token="Token", wecom_encoding_aes_key="a" * 43) as service:
+    changed = {"wecom_token": "Token", "wecom_encoding_aes_key": "a" * 43}
+    async with serving(tmp_path, admins="wangwu", **changed) as service:
         await service.stop()
     assert service.log == ""
