@@ -126,6 +126,21 @@ async def test_a_corrected_secret_is_used_without_a_restart(start: StartService)
     await service.inbox("zhangsan", 1)
 
 
+async def test_a_message_that_waits_for_the_right_secret_goes_out_with_it(
+    start: StartService,
+) -> None:
+    """WeCom refused our secret, and is not asked again for minutes; then somebody corrects it."""
+    service = await start(wecom_secret="", **FREE)
+    wrong = "secret-of-another-application-000000000000"
+    await set_here(service, api_tokens=f"fta:{TOKEN}", wecom_secret=wrong)
+    await service.ask(approvers=["zhangsan"])
+    client = service.app[keys.OUTSIDE].wecom
+    assert client is not None
+    await eventually(lambda: client.problem)
+    await set_here(service, wecom_secret=service.wecom.settings.secret)
+    await service.inbox("zhangsan", 1)
+
+
 async def test_the_environment_of_a_start_that_differs_is_recorded(start: StartService) -> None:
     first = await start(time_zone="UTC")
     await first.stop()

@@ -287,6 +287,7 @@ async def _talk_to_wecom(
                 # Another one only where something changed: it forgets that WeCom refused us.
                 outside.wecom = wecom_client(settings, session, monotonic)
                 account = account_of(settings)
+                outside.replaced.move(0)
 
         in_force.on_change(change)
         yield
@@ -339,7 +340,17 @@ def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
     def wecom() -> WeComClient | None:
         return outside.wecom
 
-    return Sender(reading, app[keys.WRITER], wecom, clock, letters, pace, sleep, tally.message)
+    return Sender(
+        reading,
+        app[keys.WRITER],
+        wecom,
+        clock,
+        letters,
+        pace,
+        sleep,
+        tally.message,
+        outside.replaced.next,
+    )
 
 
 def _style(settings: Settings) -> Style:

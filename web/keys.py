@@ -1,7 +1,7 @@
 """What handlers may reach: typed keys into the application, and nothing else of its wiring."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiohttp import web
@@ -23,7 +23,7 @@ from web.keyring import Keyring
 from web.pace import Pace
 from web.quota import ReplyQuota
 from web.rate import RateLimit
-from web.reading import Reading
+from web.reading import Progress, Reading
 from web.settings import Settings
 from web.tally import Tally
 from web.viewers import Viewers
@@ -39,6 +39,8 @@ class Outside:
     """None while WeCom is not configured."""
     webhooks: WebhookClient | None = None
     """None before the service runs."""
+    replaced: Progress = field(default_factory=lambda: Progress(0))
+    """Moves when the settings name another account."""
     application_closed: bool = False
     """WeCom said that it has switched the application off."""
 

@@ -36,6 +36,10 @@ CountOutcome = Callable[[Kind, MessageOutcome], None]
 log = structlog.get_logger()
 
 
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
 class Sender:
     """
     Follows the outbox. Each lane of each member with messages has a task of its own: a message
@@ -52,6 +56,7 @@ class Sender:
         pace: Pace,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_outcome: CountOutcome = lambda kind, outcome: None,
+        replaced: Callable[[], Awaitable[None]] = _never,
     ) -> None:
         self._reading = reading
         self._writer = writer
@@ -61,6 +66,7 @@ class Sender:
         self._sleep = sleep
         self._on_outcome = on_outcome
         self._pace = pace
+        self._replaced = replaced
         self._queues: dict[tuple[str, Lane], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -208,8 +214,22 @@ class Sender:
                 is_wrong = isinstance(error, WeComMisconfigured)  # until somebody mends it
                 say = log.error if is_wrong else log.warning
                 say("message waits", why=str(error) or repr(error), what=what)
-                await self._sleep(max(pause_s, getattr(error, "retry_after_s", 0.0)))
+                wait_s = max(pause_s, getattr(error, "retry_after_s", 0.0))
+                await (self._until_mended(wait_s) if is_wrong else self._sleep(wait_s))
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _until_mended(self, seconds: float) -> None:
+        """That long, or until somebody changed the account in the settings."""
+        waits = [
+            asyncio.ensure_future(self._sleep(seconds)),
+            asyncio.ensure_future(self._replaced()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     def _recorded(self, row: Row, outcome: Outcome) -> RecordDelivery:
         state: MessageOutcome = "sent"
