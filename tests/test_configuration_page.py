@@ -139,6 +139,18 @@ async def test_an_administrator_removed_elsewhere_saves_nothing(start: StartServ
     assert service.app[keys.SETTINGS].time_zone == "Asia/Shanghai"
 
 
+async def test_nor_by_naming_the_revision_that_removed_them(start: StartService) -> None:
+    service = await start(**FREE)
+    await set_here(service, admins="wangwu")
+    visitor = await administrator(service)
+    form = section(await visitor.get(path(visitor)), "people")
+    seen = int(form.fields["revision"])
+    fields = {**form.fields, "admins": "wangwu,zhangsan", "revision": str(seen + 1)}
+    set_elsewhere(service, admins="lisi")
+    await visitor.post(form.action, fields, headers={"Origin": visitor.origin})
+    assert (await service.app[keys.READING].configuration()).stored["admins"].value == "lisi"
+
+
 @pytest.mark.parametrize(
     ("name", "typed", "said"),
     [
@@ -329,6 +341,7 @@ async def test_the_first_start_leads_to_the_page_once(start: StartService, tmp_p
     assert (await used(second, link)).status == 303, "looking has used nothing up"
     assert (await second.get(path(second))).status == 200
     assert (await used(first, link)).status == 410
+    assert not (tmp_path / "admin-link").exists()
     await saved(second, "people", admins="wangwu")
     assert service.app[keys.SETTINGS].admins == ["wangwu"]
     last: Any = (await changes(service))[-1]

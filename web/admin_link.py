@@ -1,5 +1,6 @@
 """The one-time link to the configuration page, for while nobody can log in as an administrator."""
 
+import asyncio
 import os
 import secrets
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from adapters.store.event_store import sqlite_path
 from adapters.store.writer import Writer
 from domain.commands import OfferLink, UseLink
 from domain.errors import LinkSpent
@@ -94,6 +96,8 @@ async def use(request: web.Request) -> web.Response:
         await request.app[keys.WRITER].execute(command)
     except LinkSpent as spent:
         return render_message(request, spent.code, STATUS[type(spent)])
+    file = sqlite_path(request.app[keys.IN_FORCE].given.database).parent / FILE
+    await asyncio.to_thread(file.unlink, missing_ok=True)
     response = redirect(request, f"{request.app[keys.ADDRESSES].prefix}{PAGE}")
     set_cookie(request, response, SETUP_COOKIE, value, int(LIFETIME.total_seconds()))
     return response
