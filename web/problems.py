@@ -142,5 +142,7 @@ NOT_FOR_ENGINES = {
     errors.NothingDecided,
     errors.UnclearWhich,
     errors.LoginUsed,
+    errors.SettingsMoved,
+    errors.LinkSpent,
     errors.TooLateToRevoke,
 }
