@@ -229,3 +229,19 @@ async def test_who_may_not_see_it_any_more_does_not_find_it(start: StartService)
     await service.stop()
     wangwu.service = await start(super_approvers="")
     assert "替换故障机" not in (await wangwu.get(TODO)).text
+
+
+async def test_the_list_and_what_it_leads_to_are_in_english_for_who_asks_for_it(
+    service: Service,
+) -> None:
+    english = {"headers": {"Accept-Language": "en"}}
+    asked = await ask_many(service, PAGE_SIZE + 1)
+    zhangsan = await visitor(service, "zhangsan")
+    page = await zhangsan.get(TODO, **english)
+    for words in ("Waiting for me", "Decide selected", "Page 1 of 2", "Peak hours", "Medium risk"):
+        assert words in page.text, words
+    query = "&".join(f"pick={one['approval_id']}" for one in asked[:2])
+    batch = await zhangsan.get(f"{TODO}batch/?{query}", **english)
+    assert "These 2 will be decided together" in batch.text
+    sent = await zhangsan.press(batch.batch, REJECT)
+    assert "All 2 took effect." in (await zhangsan.get(sent.location, **english)).text
