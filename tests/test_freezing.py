@@ -132,6 +132,20 @@ async def test_the_pages_say_so_and_a_pressed_button_decides_nothing(service: Se
     assert (await service.look(asked["approval_id"]))["status"] == "rejected"
 
 
+async def test_the_page_of_what_was_approved_says_why_its_engine_does_not_begin(
+    service: Service,
+) -> None:
+    visitor = Visitor(service)
+    asked = await service.ask()
+    page = f"/wechat/a/{asked['approval_id']}/"
+    before = await visitor.log_in("zhangsan", visitor.prefix + page)
+    assert (await visitor.press(before.form, PRESS_APPROVE)).status == 303
+    assert "审批已冻结" not in (await visitor.get(page)).text
+    await freezing.freeze(service.app[keys.SETTINGS], WHY, lambda line: None)
+    said = f"<b>审批已冻结，执行方暂时不能领取执行许可。</b>原因: {WHY}。仍可以撤销同意。"
+    assert said in (await visitor.get(page)).text
+
+
 # The moment.
 
 
