@@ -142,7 +142,7 @@ async def test_the_page_of_what_was_approved_says_why_its_engine_does_not_begin(
     assert (await visitor.press(before.form, PRESS_APPROVE)).status == 303
     assert "审批已冻结" not in (await visitor.get(page)).text
     await freezing.freeze(service.app[keys.SETTINGS], WHY, lambda line: None)
-    said = f"<b>审批已冻结，执行方暂时不能领取执行许可。</b>原因: {WHY}。仍可以撤销同意。"
+    said = f"审批已冻结，执行方暂时不能领取执行许可。原因: {WHY}。仍可以撤销同意。"
     assert said in (await visitor.get(page)).text
 
 
