@@ -20,6 +20,9 @@ from web.keyring import (
     make_webhook_secret,
     make_what_is_missing,
 )
+from web.parts import build_parts
+from web.secret_key import KeyIsGone, key_path, secret_key
+from web.settings import read_settings
 from web.vault import Vault, WrongSecretKey
 
 VAULT = Vault(bytes(32))
@@ -114,6 +117,21 @@ def test_a_wrong_secret_key_shows_at_the_start(store: EventStore) -> None:
     keyring(store).check()
     with pytest.raises(WrongSecretKey, match="put back the key"):
         keyring(store, Vault(b"\1" * 32)).check()
+
+
+def test_a_key_that_is_gone_is_not_made_anew_beside_its_store(tmp_path: Path) -> None:
+    """A new one would open nothing, and what is sealed with it would open nothing else."""
+    settings = read_settings({"FTA_APPROVAL_DATABASE": f"sqlite:///{tmp_path}/events.db"})
+    made = secret_key(settings)
+    with closing(open_event_store(settings.database)):
+        pass
+    assert secret_key(settings) == made
+    key_path(settings).unlink()
+    with pytest.raises(KeyIsGone, match=r"events\.db\.key is missing.*put it back"):
+        secret_key(settings)
+    with pytest.raises(KeyIsGone):
+        build_parts(settings, lambda: NOON)
+    assert [path.name for path in tmp_path.glob("*key*")] == []
 
 
 def test_nothing_secret_stands_in_the_store(store: EventStore) -> None:

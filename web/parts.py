@@ -139,6 +139,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
         WrongSettings: What is stored does not fit to what the environment sets.
         ValueError: Its secrets cannot be opened with this secret key.
     """
+    secret_key(settings)  # made before the store that it belongs to
     store = open_event_store(settings.database)
     feed_id = store.found(clock()).feed_id
     vault = opened_vault(settings, store, clock)

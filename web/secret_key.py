@@ -14,17 +14,30 @@ from adapters.store.event_store import sqlite_path
 from web.settings import Settings, decoded_key
 
 
+class KeyIsGone(ValueError):
+    """There is a store, and not the key that it was sealed with; another one would not open it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is missing, the key of the store beside it: put it back from where it is kept"
+        )
+
+
 def secret_key(settings: Settings) -> bytes:
     """
-    The 32 bytes from which every other key is derived: given, or made at the first start.
+    The 32 bytes from which every other key is derived: given, or made before there is a store.
 
     Raises:
+        KeyIsGone: There is a store already.
         ValueError: The file does not hold such a key.
     """
     if settings.secret_key is not None:
         return decoded_key(settings.secret_key.get_secret_value()) or b""
     path = key_path(settings)
     if not path.exists() and settings.secret_key_file is None:
+        # Looked for again after the store: another process may be making both, the key first.
+        if sqlite_path(settings.database).exists() and not path.exists():
+            raise KeyIsGone(path)
         _make_key_file(path)
     return key_in(path)
 
