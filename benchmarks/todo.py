@@ -61,7 +61,13 @@ def _events(history: int) -> Iterator[Event]:
         approver = MEMBER if number % 10 == 0 else f"approver{number % MEMBERS}"
         approval = _asked(number, approver, now - timedelta(days=1))
         verdict = Verdict.APPROVE if number % 3 else Verdict.REJECT
-        answer = Answer(by=approver, verdict=verdict, channel=Channel.WEB, words=verdict.value)
+        answer = Answer(
+            by=approver,
+            verdict=verdict,
+            channel=Channel.WEB,
+            words=verdict.value,
+            login_age=timedelta(),  # a high risk is among them
+        )
         approval.answer(answer, now - timedelta(days=1) + timedelta(minutes=1))
         yield from approval.collect_events()
     for number in range(history, history + WAITING):
