@@ -17,6 +17,8 @@ from projections.database import Database, Tables
 from projections.deadlines import Deadlines
 from projections.decided import DecidedList
 from projections.decision_feed import DecisionFeed
+from projections.figures import Figures
+from projections.history import History, HistoryReaders
 from projections.outbox import Outbox
 from projections.projection import Fact, Projection
 from projections.sessions import SessionList
@@ -33,6 +35,9 @@ ALL: tuple[Projection, ...] = (
     SessionList(),
     WebhookQueue(),
     DecidedList(),
+    History(),
+    HistoryReaders(),
+    Figures(),
 )
 
 CHUNK = 500
