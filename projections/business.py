@@ -6,5 +6,5 @@ NAME = "业务"
 
 
 def business_of(asked: Approval.Requested) -> str:
-    """The name among the details, as the pages show it, else `biz_id`; empty if neither is given."""
+    """The name among the details, as pages show it, else `biz_id`; empty if neither is given."""
     return asked.details.get(NAME, "").strip() or (asked.biz_id or "").strip()

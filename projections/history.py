@@ -1,4 +1,4 @@
-"""What was asked and what became of it, for whoever looks back: filtered, newest first, by pages."""
+"""What was asked and what became of it, for whoever looks back: newest first, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -137,7 +137,7 @@ def look_back(
     searched, search_values = _searched(wanted.words, last)
     come_from, conditions, values = wanted_from
     rows = database.query(
-        "SELECT listed.asked_at, listed.number, history.reply_id "  # noqa: S608  # our names
+        "SELECT listed.asked_at, listed.number, history.reply_id "
         # A cross join is read in the order in which it is written, here that of the index.
         f"{come_from} CROSS JOIN history "
         f"WHERE history.number = listed.number AND {conditions}{searched} "
@@ -173,7 +173,7 @@ def _last_to_search(
 ) -> Cursor | None:
     """The last approval whose words are read; None where there are not so many."""
     rows = database.query(
-        f"SELECT listed.asked_at, listed.number {come_from} WHERE {conditions} "  # noqa: S608
+        f"SELECT listed.asked_at, listed.number {come_from} WHERE {conditions} "
         "ORDER BY listed.asked_at DESC, listed.number DESC LIMIT 1 OFFSET ?",
         [*values, most - 1],
     )

@@ -30,7 +30,9 @@ from web import (
     decision,
     detail,
     feed_api,
+    figures,
     health,
+    history,
     keys,
     languages,
     login,
@@ -153,6 +155,7 @@ def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -
     app[keys.CALLBACK_CRYPTO] = following(_callback_crypto)
     app[keys.TALLY] = Tally()
     app[keys.REPLY_QUOTA] = ReplyQuota()
+    app[keys.COUNTING] = asyncio.Lock()
     app[keys.PACE] = Pace(clock)
     app[keys.FORM_TOKENS] = FormTokens(derived_key(secret_key(in_force.given), "form-tokens"))
     app[keys.READERS] = Readers()
@@ -183,6 +186,8 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (batch.routes, prefix),
         (configuration.routes, prefix),
         (admin_link.routes, prefix),
+        (history.routes, prefix),
+        (figures.routes, prefix),
         (detail.routes, prefix),
         (decision.routes, prefix),
         (revocation.routes, prefix),

@@ -1,5 +1,6 @@
 """What handlers may reach: typed keys into the application, and nothing else of its wiring."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,6 +70,8 @@ RUNNER = web.AppKey("runner", ProjectionRunner)
 FORM_TOKENS = web.AppKey("form_tokens", FormTokens)
 CLOCKFACE = web.AppKey("clockface", Clockface)
 RATE_LIMIT = web.AppKey("rate_limit", RateLimit)
+COUNTING = web.AppKey("counting", asyncio.Lock)
+"""Who counts many facts holds this: whoever only looks something up must not wait for threads."""
 
 LET_IN_BY = web.RequestKey("let_in_by", object)
 """Under which edition of the tokens that was."""
