@@ -171,13 +171,13 @@ def _conditions(wanted: Wanted) -> tuple[str, list[Any]]:
 def _last_to_search(
     database: Database, come_from: str, conditions: str, values: list[Any], most: int
 ) -> Cursor | None:
-    """The last approval whose words are read; None where there are not so many."""
+    """The last approval whose words are read; None where there are no more than that."""
     rows = database.query(
         f"SELECT listed.asked_at, listed.number {come_from} WHERE {conditions} "
-        "ORDER BY listed.asked_at DESC, listed.number DESC LIMIT 1 OFFSET ?",
+        "ORDER BY listed.asked_at DESC, listed.number DESC LIMIT 2 OFFSET ?",
         [*values, most - 1],
     )
-    return _cursor(rows[0]) if rows else None
+    return _cursor(rows[0]) if len(rows) == 2 else None
 
 
 def _searched(words: Sequence[str], last: Cursor | None) -> tuple[str, list[Any]]:

@@ -1,5 +1,6 @@
 """审批统计: the figures are those of the events, by day, business and member."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -222,7 +223,8 @@ def test_the_figures_are_those_of_the_events(
     with lived(history) as (house, _):
         some = some_days(NOON + timedelta(minutes=begin), days, hours)
         for reader in (EVERYBODY, *{same_person(userid) for userid in PEOPLE}):
-            told, expected = figures(house, reader, some), Expected(house, reader, some)
+            told = figures_of(house.read_models, reader, some)
+            expected = Expected(house, reader, some)
             assert said(told.total) == true(expected.total)
             assert [said(day) for day in told.days] == [true(day) for day in expected.days]
             for part in ("businesses", "approvers", "addressed"):
@@ -261,16 +263,21 @@ def test_a_duration_is_minutes_and_seconds(seconds: int | None, words: str) -> N
 # The page.
 
 
+def words_of(page: Page) -> str:
+    """What one reads, each cell of a table apart from the next."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.html.partition("<body>")[2]).split())
+
+
 def numbers(page: Page) -> dict[str, str]:
     """The large ones, by their names."""
-    words = page.text.partition("按结束日。")[2].split()
+    words = words_of(page).partition("按结束日。")[2].split()
     return dict(zip(words[:14:2], words[1:15:2], strict=True))
 
 
 async def test_the_page_shows_the_figures_of_who_may_see_them(
     start: StartService, clock: Clock
 ) -> None:
-    service = await start(admins="zhaoliu", auditors="SunQi")
+    service = await start()
     await service.ask("1_1", approvers=["zhangsan"], biz_id="支付", expires_in=5000)
     await service.ask("2_1", approvers=["lisi"], details={"业务": "<b>订单</b>"})
     clock.advance(seconds=75)
@@ -290,13 +297,11 @@ async def test_the_page_shows_the_figures_of_who_may_see_them(
         "用时中位数": "1:15",
     }
     assert "您是审批人的审批" in page.text and "订单" not in page.text and "lisi" not in page.text
-    for userid in ("wangwu", "zhaoliu", "sunqi"):
-        page = await (await visitor(service, userid)).get(FIGURES)
-        assert (numbers(page)["发起"], numbers(page)["超时"]) == ("2", "1")
-        assert "<b>订单</b>" in page.text and "<b>订单</b>" not in page.html
-        assert "zhangsan 1 1 0 0 1:15 1:15" in page.text
-        assert "lisi 1 0 0 1 – –" in page.text
-    assert numbers(await (await visitor(service, "zhouba")).get(FIGURES))["发起"] == "0"
+    page = await (await visitor(service, "wangwu")).get(FIGURES)
+    assert (numbers(page)["发起"], numbers(page)["超时"]) == ("2", "1")
+    assert "<b>订单</b>" in page.text and "<b>订单</b>" not in page.html
+    assert "zhangsan 1 1 0 0 1:15 1:15" in words_of(page)
+    assert "lisi 1 0 0 1 – –" in words_of(page)
 
 
 async def test_the_range_is_chosen_and_days_are_those_of_the_settings(
@@ -311,14 +316,16 @@ async def test_the_range_is_chosen_and_days_are_those_of_the_settings(
     for days, chosen in (("7", 7), ("30", 30), ("90", 90), ("", 30), ("8", 30), ("x", 30)):
         page = await wangwu.get(f"{FIGURES}?days={days}")
         assert page.status == 200
-        rows = page.text.split("审批人 收到")[0]
+        rows = words_of(page)
         assert "01-06 1 0 0 0 0 01-05 1 0 0 0 0 01-04 0" in rows
         assert len([tag for tag, given in page.tags if given.get("scope") == "row"]) >= 2 * chosen
         assert [
             given["href"] for tag, given in page.tags if given.get("aria-current") == "page"
         ] == [f"{wangwu.prefix}{FIGURES}?days={chosen}"]
     clock.advance(days=7)
+    wangwu = await visitor(service, "wangwu")
     assert numbers(await wangwu.get(f"{FIGURES}?days=7"))["发起"] == "0"
+    assert numbers(await wangwu.get(f"{FIGURES}?days=30"))["发起"] == "2"
 
 
 async def test_every_bar_has_its_number_in_the_table_beside_it(service: Service) -> None:
@@ -331,7 +338,7 @@ async def test_every_bar_has_its_number_in_the_table_beside_it(service: Service)
     ids = {given["id"] for _, given in page.tags if "id" in given}
     assert all(set(given["aria-labelledby"].split()) <= ids for given in charts)
     assert "style" not in {name for _, given in page.tags for name in given}
-    assert "01-05 1 0 1 0 0" in page.text and "01-05 1 0:00 0:00" in page.text
+    assert "01-05 1 0 1 0 0" in words_of(page) and "01-05 1 0:00 0:00" in words_of(page)
 
 
 async def test_the_name_of_a_business_leads_to_its_approvals(service: Service) -> None:
