@@ -151,12 +151,10 @@ def look_back(
 
 
 def _conditions(wanted: Wanted) -> tuple[str, list[Any]]:
-    # Where both are given, the index by business has the status too; this keeps it the one used.
-    status = "listed.status = ?" if wanted.business is None else "listed.status || '' = ?"
     given: list[tuple[str, Any]] = [
         ("listed.member = ?", wanted.reader and same_person(wanted.reader)),
         ("listed.business = ?", wanted.business),
-        (status, wanted.status),
+        ("listed.status = ?", wanted.status),
         ("listed.asked_at >= ?", wanted.since),
         ("listed.asked_at < ?", wanted.before),
     ]

@@ -229,6 +229,7 @@ async def test_the_page_says_who_decided_when_how_why_and_what_came_of_it(
     assert "lisi 于 20:00 通过" in page.text and "驳回，意见: <b>先等等</b>" in page.text
     assert "<b>先等等</b>" not in page.html
     assert "执行成功，20:03 报告" in page.text
+    assert "2026-01-05 20:00" in page.text
     for one in (approval, rejected):
         link = f"{zhangsan.prefix}/wechat/a/{one['approval_id']}/"
         assert link in page.links
@@ -256,6 +257,14 @@ async def test_each_sees_theirs_and_super_approvers_admins_and_auditors_everythi
     await service.ask("2_1", approvers=["lisi"])
     for userid, theirs in (("zhangsan", ["1_1"]), ("lisi", ["2_1"]), ("wangwu", seen)):
         assert listed(await (await visitor(service, userid)).get(HISTORY)) == theirs
+
+
+async def test_what_others_were_asked_fills_nobodys_page(service: Service) -> None:
+    await service.ask("0_1", approvers=["zhangsan"])
+    for number in range(1, 32):
+        await service.ask(f"{number}_1", approvers=["lisi"])
+    page = await (await visitor(service, "zhangsan")).get(HISTORY)
+    assert listed(page) == ["0_1"]
 
 
 async def test_thirty_stand_on_a_page_and_a_link_leads_to_the_older_ones_with_the_same_filter(

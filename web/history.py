@@ -90,9 +90,11 @@ def _item(request: web.Request, approval: Approval, member: str) -> dict[str, An
     def show(at: datetime) -> str:
         return clockface.show(at, now)
 
+    # With its year: who looks back may look far.
+    asked = approval.requested.timestamp.astimezone(clockface.zone)
     return {
         **shown(request, approval, member, LIST, now),
-        "asked_at": show(approval.requested.timestamp),
+        "asked_at": f"{asked:%Y-%m-%d %H:%M}",
         "asked_exactly": approval.requested.timestamp.isoformat(),
         "ending": how_it_ended(approval, member, show),
         "reason": why(approval.ending.reason) if approval.ending else "",
