@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.store.event_store import open_event_store
+from adapters.store.lease import FileLease
 from domain.configuration import CONFIGURATION_STREAM, Configuration
 from tests import confidential
 from tests.configuring import changes, set_here
@@ -145,11 +146,15 @@ async def stopped(service: Service) -> Settings:
     return settings
 
 
-async def test_while_the_service_runs_the_key_stays(service: Service) -> None:
+async def test_while_the_service_runs_the_key_stays(service: Service, tmp_path: Path) -> None:
+    key = key_in(tmp_path / "fta-approval.db.key")
     async with asyncio.timeout(WITHIN_S):
-        while "stop it" not in (await run(database(service), "settings", "rotate-key"))[2]:
-            pass
-    assert not new_key_path(service.app[keys.IN_FORCE].given).exists()
+        while (lease := FileLease(tmp_path / "fta-approval.db.lease")).try_take():
+            lease.release()  # the service takes it a moment after its start
+            await asyncio.sleep(0.01)
+    status, _, err = await run(database(service), "settings", "rotate-key")
+    assert (status, "stop it" in err) == (1, True)
+    assert key_in(tmp_path / "fta-approval.db.key") == key
 
 
 async def test_after_a_rotation_everything_opens_with_the_new_key_alone(
