@@ -214,7 +214,11 @@ async def start_service(
     confidential.note_settings(environment)
     read = read_settings({PREFIX + name.upper(): value for name, value in environment.items()})
     # Sending runs; expiry is driven by the test, so that no timer helps a rule along.
-    app = create_app(read, address, clock, clock.monotonic, clockwork=False, sleep=sleep)
+    try:
+        app = create_app(read, address, clock, clock.monotonic, clockwork=False, sleep=sleep)
+    except Exception:
+        listening.close()
+        raise
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     confidential.note_key_beside(folder / "fta-approval.db")
