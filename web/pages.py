@@ -174,11 +174,16 @@ def render_message(
         link: Where its button leads; None: to the list.
         because: Why, in somebody's own words.
     """
-    message = MESSAGES.get(code, MESSAGES["bad-form"])
+    message = _in_readers_language(MESSAGES.get(code, MESSAGES["bad-form"]))
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
     # Not where it was asked for: that may name what this reader must not know of.
     context = {"message": message, "link": link, "because": because, "here": ""}
     return render(request, "message.html", context, status, kept)
+
+
+def _in_readers_language(message: Message) -> Message:
+    button = gettext(message.button) if message.button else None
+    return Message(gettext(message.title), gettext(message.text), button)
 
 
 def redirect(request: web.Request, location: str, status: int = 303) -> web.Response:
