@@ -196,7 +196,7 @@ def _replied(event: Any) -> str:
     how = gettext(CHANNEL[Channel(event.channel)])
     said = gettext(SAID[event.verdict]) % {"who": event.by, "how": how}
     if event.channel == Channel.TEXT.value:
-        said += gettext(": “%(words)s”") % {"words": one_line(event.words)}
+        said += f": “{one_line(event.words)}”"
     if event.repeated:
         return gettext("%(said)s（重复，不变）") % {"said": said}
     if not event.refusal:
