@@ -1,4 +1,4 @@
-"""English is complete: no text of a page is written past the catalog, and none is without English."""
+"""English is complete: no text of a page stands beside the catalog, and none is without English."""
 
 import ast
 import re
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.wecom.messages import HOW
+from adapters.wecom.notices import OUTCOMES
 from web import translation
 from web.translation import ENGLISH, LANGUAGE, english, gettext
 
@@ -58,9 +60,10 @@ def in_code(source: str) -> Iterator[tuple[str, bool]]:
     }
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if CHINESE.search(node.value) and id(node) not in alone:
-                yield node.value, id(node) in pieces
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            continue
+        if CHINESE.search(node.value) and id(node) not in alone:
+            yield node.value, id(node) in pieces
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
@@ -78,9 +81,6 @@ def test_whatever_a_module_says_on_pages_is_translated(path: Path) -> None:
 
 
 def test_the_words_of_messages_that_pages_show_are_translated() -> None:
-    from adapters.wecom.messages import HOW
-    from adapters.wecom.notices import OUTCOMES
-
     assert {*HOW.values(), *OUTCOMES.values()} <= set(english())
 
 

@@ -22,7 +22,7 @@
 
   const tick = () => {
     const element = document.querySelector("[data-seconds-left]");
-    if (!element) return;
+    if (!element) return show("over", false);
     if (element !== known) {  // new, or just brought by the service
       known = element;
       over = Date.now() + Number(element.dataset.secondsLeft) * 1000;
