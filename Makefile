@@ -35,10 +35,11 @@ contract: $(DEV_STAMP) $(CONTRACT_STAMP)  ## schemathesis against the engine API
 contract-short: $(DEV_STAMP) $(CONTRACT_STAMP)  ## the short form that CI runs, always the same cases
 	$(CONTRACT) --max-examples 30 --generation-deterministic
 
-check: $(DEV_STAMP)  ## lint, format check and types
+check: $(DEV_STAMP)  ## lint, format check, types, nothing too new for old browsers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.old_browsers web/static adapters/simulator/static
 
 bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办
 	$(BIN)/python -m benchmarks

@@ -98,6 +98,7 @@ def test_what_is_not_translated_is_noticed() -> None:
 
 
 def test_a_sentence_keeps_its_parts_in_english() -> None:
-    LANGUAGE.set(ENGLISH)
+    token = LANGUAGE.set(ENGLISH)
     said = gettext("%(who)s 于 %(at)s 通过%(how)s同意") % {"who": "a", "at": "b", "how": "c"}
+    LANGUAGE.reset(token)
     assert said == "a approved via c at b"

@@ -39,7 +39,7 @@ async def enter(page: Page, service: Service, userid: str, path: str = "/wechat/
 async def morning(service: Service, clock: Clock) -> dict[str, str]:
     """Every kind of page, by name: where it stands, for zhangsan."""
     of = await history(service, clock)
-    await service.ask("7_3", run=3, message="重启 payment-api 第 3 节点", expires_in=7200)
+    await service.ask("16_1", message="重启支付网关", expires_in=7200)
     rejected = await service.ask("13_1", message="下线 10.0.0.8", kind="convergence")
     await service.says("lisi", "BH 13_1 先不动")
     cancelled = await service.ask("14_1", message="重启 10.0.0.7")
@@ -48,6 +48,7 @@ async def morning(service: Service, clock: Clock) -> dict[str, str]:
     mine = await service.ask("15_1", message="迁移 10.0.0.6", requested_by="zhangsan")
     touching = await service.ask(
         "16_1",
+        run=2,
         message="重启支付网关",
         details={"业务": "支付", "影响范围": "支付主链路，预计 20 秒内 5% 请求重试"},
     )
