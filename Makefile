@@ -12,7 +12,7 @@ CONTRACT_VENV := .venv-contract
 CONTRACT_STAMP := $(CONTRACT_VENV)/.installed
 CONTRACT := $(BIN)/python -m tests.contract $(CONTRACT_VENV)/bin/schemathesis
 
-.PHONY: help demo serve test test-slow contract contract-short check bench format clean
+.PHONY: help demo serve test test-slow pictures contract contract-short check bench format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,13 @@ test: $(DEV_STAMP)  ## the test suite that CI runs
 
 test-slow: $(DEV_STAMP)  ## the long forms: a hundred kills, many more random histories
 	$(PYTEST) --slow
+
+pictures: $(DEV_STAMP)  ## what README shows, from the pictures that the tests take
+	$(PYTEST) tests/test_looks.py -k 'accessible and (390 or 1280)'
+	cp build/screenshots/list-390-zh-light.png docs/pictures/todo.png
+	cp build/screenshots/detail-blast-390-zh-light.png docs/pictures/detail.png
+	cp build/screenshots/detail-approved-390-en-dark.png docs/pictures/detail-dark.png
+	cp build/screenshots/detail-approved-1280-zh-light.png docs/pictures/detail-desk.png
 
 contract: $(DEV_STAMP) $(CONTRACT_STAMP)  ## schemathesis against the engine API, minutes, other cases each time
 	$(CONTRACT) --max-examples 400

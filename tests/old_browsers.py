@@ -56,18 +56,15 @@ INSTEAD = {
     ("overflow-wrap", "anywhere"): ("word-break", "break-word"),
     ("appearance", "none"): ("-webkit-appearance", "none"),
 }
+# Their blocks hold rules, and are no nesting.
+HOLDS_RULES = re.compile(r"@(media|supports|keyframes|container|layer)[^{]*\{")
 RULE = re.compile(r"\{([^{}]*)\}")
 
 
 def too_new(suffix: str, text: str) -> list[str]:
     """What of it a browser of that age does not know."""
     text = COMMENT.sub("", text)
-    # The blocks of @media hold rules, and are no nesting.
-    flat = (
-        re.sub(r"@(media|supports|keyframes|container|layer)[^{]*\{", "", text)
-        if suffix == ".css"
-        else text
-    )
+    flat = HOLDS_RULES.sub("", text)
     found = [
         name
         for name, pattern in TOO_NEW[suffix].items()
