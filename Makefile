@@ -12,7 +12,7 @@ CONTRACT_VENV := .venv-contract
 CONTRACT_STAMP := $(CONTRACT_VENV)/.installed
 CONTRACT := $(BIN)/python -m tests.contract $(CONTRACT_VENV)/bin/schemathesis
 
-.PHONY: help demo serve test test-slow contract contract-short check bench format clean
+.PHONY: help demo serve test test-slow pictures contract contract-short check bench format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,16 +29,24 @@ test: $(DEV_STAMP)  ## the test suite that CI runs
 test-slow: $(DEV_STAMP)  ## the long forms: a hundred kills, many more random histories
 	$(PYTEST) --slow
 
+pictures: $(DEV_STAMP)  ## what README shows, from the pictures that the tests take
+	$(PYTEST) tests/test_looks.py -k 'accessible and (390 or 1280)'
+	cp build/screenshots/list-390-zh-light.png docs/pictures/todo.png
+	cp build/screenshots/detail-blast-390-zh-light.png docs/pictures/detail.png
+	cp build/screenshots/detail-approved-390-en-dark.png docs/pictures/detail-dark.png
+	cp build/screenshots/detail-approved-1280-zh-light.png docs/pictures/detail-desk.png
+
 contract: $(DEV_STAMP) $(CONTRACT_STAMP)  ## schemathesis against the engine API, minutes, other cases each time
 	$(CONTRACT) --max-examples 400
 
 contract-short: $(DEV_STAMP) $(CONTRACT_STAMP)  ## the short form that CI runs, always the same cases
 	$(CONTRACT) --max-examples 30 --generation-deterministic
 
-check: $(DEV_STAMP)  ## lint, format check and types
+check: $(DEV_STAMP)  ## lint, format check, types, nothing too new for old browsers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.old_browsers web/static adapters/simulator/static
 
 bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办
 	$(BIN)/python -m benchmarks

@@ -17,7 +17,7 @@ from tests.service import WITHIN_S
 from tests.visitor import IN_WECOM
 
 SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
-PHONE, DESKTOP = (390, 844), (1280, 800)
+PHONE, SMALL_PHONE, DESKTOP = (390, 844), (360, 780), (1280, 800)
 expect.set_options(timeout=WITHIN_S * 1000)
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -53,6 +53,7 @@ class Seen:
         scripts: bool = True,
         agent: str = IN_WECOM,
         scale: float = 1,
+        language: str = "zh-CN",
     ) -> AsyncIterator[Page]:
         """A browser profile of its own with one page; `scale` is how fine its pictures are."""
         context = await self.browser.new_context(
@@ -61,7 +62,7 @@ class Seen:
             java_script_enabled=scripts,
             user_agent=agent,
             device_scale_factor=scale,
-            locale="zh-CN",
+            locale=language,
             timezone_id="Asia/Shanghai",
         )
         context.set_default_timeout(WITHIN_S * 1000)

@@ -289,11 +289,11 @@ async def test_the_page_shows_the_figures_of_who_may_see_them(
     assert page.status == 200
     assert numbers(page) == {
         "发起": "1",
-        "同意": "1",
-        "驳回": "0",
+        "已同意": "1",
+        "已驳回": "0",
         "超时": "0",
         "撤销": "0",
-        "撤销同意": "0",
+        "已撤销同意": "0",
         "用时中位数": "1:15",
     }
     assert "您是审批人的审批" in page.text and "订单" not in page.text and "lisi" not in page.text

@@ -271,7 +271,9 @@ async def test_a_browser_takes_the_style_from_another_host(start_public: StartPu
     trouble: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_here(), args=QUIET)
-        context = await browser.new_context(ignore_https_errors=True, user_agent=IN_WECOM)
+        context = await browser.new_context(
+            ignore_https_errors=True, user_agent=IN_WECOM, locale="zh-CN"
+        )
         page = await context.new_page()
         page.on("console", lambda message: trouble.append(message.text))
         chat: str = public.wecom.url  # type: ignore[attr-defined]  # set by the fixture
@@ -283,6 +285,35 @@ async def test_a_browser_takes_the_style_from_another_host(start_public: StartPu
         await expect(page.get_by_role("status")).to_contain_text("通过页面同意")
         assert page.url.startswith("https://")
         await browser.close()
+    assert trouble == []
+
+
+async def test_an_open_page_hears_of_a_decision_behind_nginx(public: Public) -> None:
+    """Its scripts come from nginx, its stream passes unbuffered, its policy allows both."""
+    approval = await public.ask()
+    trouble: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_here(), args=QUIET)
+        context = await browser.new_context(
+            ignore_https_errors=True, user_agent=IN_WECOM, locale="zh-CN"
+        )
+        page = await context.new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        chat: str = public.wecom.url  # type: ignore[attr-defined]  # set by the fixture
+        await page.goto(f"{chat}/chat/zhangsan")
+        async with page.expect_response(lambda answer: "/changes/" in answer.url):
+            await page.goto(f"{public.base}/wechat/a/{approval['approval_id']}/")
+        await public.says("lisi", "BH 12345_2 先不动")
+        await expect(page.locator("#end")).to_contain_text("lisi 于 20:00 通过回复驳回")
+        await expect(page.get_by_role("button", name="同意")).to_have_count(0)
+        await page.get_by_role("button", name="English").click()
+        await expect(page.locator("#end")).to_contain_text("lisi rejected via reply at 20:00")
+        cookies = {one["name"]: one["secure"] for one in await context.cookies(public.base)}
+        assert cookies == {"__Secure-fta_session": True, "__Secure-fta_language": True}
+        await browser.close()
+    log = public.nginx.access_log
+    for name in ("countdown.js", "htmx.min.js", "htmx-sse.min.js"):
+        assert f'"GET {PREFIX}/static/wechat/{name}" 200' in log
     assert trouble == []
 
 

@@ -61,7 +61,7 @@ class _Reader(HTMLParser):
 def _is_sent(given: dict[str, str]) -> bool:
     """Whether a field goes with the form around it: no box ticked for another form, no choice that
     is not made, and nothing that only tells a script which cards there are."""
-    if "form" in given or given.get("name") in ("list", "bar", "open", "did", "undo"):
+    if "form" in given or given.get("name") in ("list", "bar", "open", "did", "undo", "has"):
         return False
     return given.get("type") != "radio" or "checked" in given
 

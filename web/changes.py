@@ -6,8 +6,8 @@ from aiohttp import web
 
 from web import keys
 from web.event_stream import EventStream
-from web.listed import is_our_list, is_super_approver
-from web.sessions import NotLoggedIn, logged_in
+from web.listed import is_super_approver
+from web.sessions import NotLoggedIn, is_our_list, logged_in
 from web.viewers import Viewer
 
 routes = web.RouteTableDef()
@@ -29,9 +29,21 @@ async def changes(request: web.Request) -> web.StreamResponse:
         return web.Response(status=204)  # by which a browser knows not to come back
     if not is_our_list(request):
         return web.Response(status=204)
-    viewers, supers = request.app[keys.VIEWERS], is_super_approver(request, member)
+    return await stream_to(request, member, is_super_approver(request, member))
+
+
+async def stream_to(
+    request: web.Request, member: str, is_super: bool, reply_id: str | None = None
+) -> web.StreamResponse:
+    """
+    Tell this reader of changes until the stream ends.
+
+    Args:
+        reply_id: Of this approval only; None: of the member's list.
+    """
+    viewers = request.app[keys.VIEWERS]
     with (
-        viewers.watching(member, supers) as viewer,
+        viewers.watching(member, is_super, reply_id) as viewer,
         request.app[keys.LIST_READERS].reading({}) as response,
     ):
         await response.open(request)

@@ -1,6 +1,7 @@
 """The page of one approval: what will be executed, why, until when, and what happened."""
 
 import json
+import math
 import re
 from datetime import datetime
 from typing import Any
@@ -10,23 +11,29 @@ from aiohttp import web
 from domain.approval import Approval
 from domain.commands import OpenPage
 from domain.decision import Status
+from projections.runs import runs_of
 from web import keys
 from web.confirmation import confirmation
 from web.pages import render
 from web.sessions import (
     NotLoggedIn,
+    list_token,
     logged_in,
     login_first,
     logout_token,
     may_decide,
     may_see,
 )
-from web.shown import PAGE, shown, status_at
-from web.timeline import execution, how_it_ended, in_words, why
+from web.shown import PAGE, STATUS, path_of, shown, status_at
+from web.timeline import execution, how_it_ended, in_words, people, why
+from web.translation import gettext
 
 routes = web.RouteTableDef()
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+RUNS = 6
+# Names by which an engine says what else the action touches; they stand in front of all details.
+BLAST_RADIUS = {"影响范围", "影响", "爆炸半径", "blastradius", "impact", "scope"}
 DELIVERY = {
     "pending": "发送中",
     "sent": "已送达企业微信",
@@ -65,14 +72,28 @@ async def render_detail(
     Args:
         too_late: The member tried to decide and somebody was first: 409, and the page says so.
     """
-    now = request.app[keys.CLOCK]()
+    context = {**await context_of(request, approval, member), "too_late": too_late}
+    return render(request, "detail.html", context, 409 if too_late else 200)
+
+
+async def context_of(request: web.Request, approval: Approval, member: str) -> dict[str, Any]:
+    """Everything that the page says, as things stand now."""
+    now, position = request.app[keys.CLOCK](), request.app[keys.READING].progress.position
     stored = await request.app[keys.READING].events_of(approval.id)
     show = request.app[keys.CLOCKFACE].show
     it = shown(request, approval, member, PAGE, now)
     events = [event for _, event in stored]
     confirm = confirmation(request, approval, member, events, now)
-    context = {
+    blast_radius, details = _details(approval.requested.details)
+    return {
         "me": member,
+        "position": position,
+        "list_token": list_token(request),
+        "seconds_left": max(0, math.ceil((approval.expires_at - now).total_seconds())),
+        "approvers": people(approval.requested.approvers),
+        "blast_radius": blast_radius,
+        "details": details,
+        "runs": await _other_runs(request, approval, member, now),
         "logout": logout_token(request),
         "it": {**it, "reason": confirm["reason"]} if confirm else it,
         "confirm": confirm,
@@ -88,9 +109,13 @@ async def render_detail(
             (show(event.timestamp, now), event.timestamp.isoformat(), in_words(event))
             for event in events
         ],
-        "too_late": too_late,
     }
-    return render(request, "detail.html", context, 409 if too_late else 200)
+
+
+def actions_of(context: dict[str, Any]) -> str:
+    """What can be pressed on the page that was made of this."""
+    it = context["it"]
+    return "decide" if it["may_decide"] else "revoke" if it["may_revoke"] else "nothing"
 
 
 async def _remember_opening(request: web.Request, approval: Approval, member: str) -> Approval:
@@ -111,14 +136,45 @@ def _why_no_buttons(
     if status_at(approval, now) is not Status.PENDING or may_decide(request, approval, member):
         return None
     if approval.is_requester(member):
-        return "这个操作由您发起，需由其他审批人决定。"
-    return "您可以查看，但不是这个审批单的审批人。"
+        return gettext("这个操作由您发起，需由其他审批人决定。")
+    return gettext("您可以查看，但不是这个审批单的审批人。")
 
 
 def _deliveries(approval: Approval) -> list[dict[str, Any]]:
     return [
-        {"to": to.userid, "state": to.state, "words": DELIVERY[to.state], "why": to.detail}
+        {"to": to.userid, "state": to.state, "words": gettext(DELIVERY[to.state]), "why": to.detail}
         for to in approval.deliveries.values()
+    ]
+
+
+def _details(details: dict[str, str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What else is touched, and the rest: names as given, told apart without case and blanks."""
+    found: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    for name, value in details.items():
+        bare = re.sub(r"[\s_-]", "", name.casefold())
+        found[bare not in BLAST_RADIUS].append((name, value))
+    return found
+
+
+async def _other_runs(
+    request: web.Request, approval: Approval, member: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Earlier and later runs of this node, the latest first, as far as this member may see them."""
+    reading, obj_id = request.app[keys.READING], approval.requested.obj_id
+    names = await reading.of_read_models(lambda database: runs_of(database, obj_id, RUNS))
+    runs = await reading.approvals([name for name in names if name != approval.reply_id])
+    show = request.app[keys.CLOCKFACE].show
+    return [
+        {
+            "path": path_of(request, run.approval_id),
+            "reply_id": run.reply_id,
+            "status": (status := status_at(run, now)).value,
+            "status_words": gettext(STATUS[status]),
+            "asked_at": show(run.requested.timestamp, now),
+            "execution": execution(run, now, lambda at: show(at, now)),
+        }
+        for run in runs
+        if may_see(request, run, member)
     ]
 
 

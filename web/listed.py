@@ -13,7 +13,7 @@ from domain.identity import same_person
 from projections.waiting import WaitingPage, decided_by, names_of, waiting_page
 from web import keys
 from web.detail import UUID
-from web.sessions import may_decide, may_see, session_hash
+from web.sessions import may_decide, may_see
 from web.shown import LIST, RISK, shown
 from web.timeline import execution, how_it_ended, why
 from web.translation import gettext
@@ -128,17 +128,6 @@ def heading(request: web.Request, found: Listed) -> dict[str, Any]:
 def todo_path(request: web.Request) -> str:
     """The list, on this site."""
     return f"{request.app[keys.ADDRESSES].prefix}/wechat/todo/"
-
-
-def list_token(request: web.Request) -> str:
-    """Ties an open list to the session that it was made for."""
-    return request.app[keys.FORM_TOKENS].make("list", session_hash(request))
-
-
-def is_our_list(request: web.Request) -> bool:
-    """Whether the list that asks was made in this session."""
-    given = request.query.get("list", "")
-    return request.app[keys.FORM_TOKENS].fits(given, "list", session_hash(request))
 
 
 def page_number(request: web.Request) -> int:

@@ -45,6 +45,11 @@ MESSAGES = {
     "too-many-picked": Message(
         "勾选太多", "一次最多审批 50 项，没有作任何决定。请返回后少选一些。", "返回待办"
     ),
+    "page-over": Message(
+        "登录已失效",
+        "这个页面是为之前的登录打开的，已不能再审批。没有作任何决定。",
+        "重新打开",
+    ),
     "login-needed": Message(
         "请重新登录", "您的登录已失效，没有作任何决定。请重新登录后再操作。", "重新登录"
     ),
@@ -192,11 +197,17 @@ def render_message(
         link: Where its button leads; None: to the list.
         because: Why, in somebody's own words.
     """
-    message = MESSAGES.get(code, MESSAGES["bad-form"])
+    message = in_readers_language(MESSAGES.get(code, MESSAGES["bad-form"]))
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
     # Not where it was asked for: that may name what this reader must not know of.
     context = {"message": message, "link": link, "because": because, "here": ""}
     return render(request, "message.html", context, status, kept)
+
+
+def in_readers_language(message: Message) -> Message:
+    """The same, as this reader reads it."""
+    button = gettext(message.button) if message.button else None
+    return Message(gettext(message.title), gettext(message.text), button)
 
 
 def redirect(request: web.Request, location: str, status: int = 303) -> web.Response:

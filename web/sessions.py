@@ -118,6 +118,17 @@ def is_logout_form(request: web.Request, form: Mapping[str, str]) -> bool:
     return tokens.fits(form.get("token", ""), "logout", session_hash(request))
 
 
+def list_token(request: web.Request) -> str:
+    """Ties an open page that keeps itself current to the session that it was made for."""
+    return request.app[keys.FORM_TOKENS].make("list", session_hash(request))
+
+
+def is_our_list(request: web.Request) -> bool:
+    """Whether the open page that asks was made in this session."""
+    given = request.query.get("list", "")
+    return request.app[keys.FORM_TOKENS].fits(given, "list", session_hash(request))
+
+
 def is_from_elsewhere(request: web.Request) -> bool:
     """Whether a form comes from another site, by the Origin that browsers send with it."""
     origin = request.headers.get("Origin")

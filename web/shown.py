@@ -9,6 +9,7 @@ from domain.approval import Approval
 from domain.decision import Kind, Risk, Status
 from web import keys
 from web.sessions import may_decide, may_revoke, session_hash
+from web.translation import gettext
 
 LIST, PAGE = "list", "page"
 VIEWS = (LIST, PAGE)
@@ -47,21 +48,23 @@ def shown(
         "message": asked.message,
         "is_long": len(asked.message) > LONG_MESSAGE,
         "risk": approval.risk.value,
-        "risk_words": RISK[approval.risk],
-        "kind_words": KIND[approval.kind],
+        "risk_words": gettext(RISK[approval.risk]),
+        "kind_words": gettext(KIND[approval.kind]),
         "from_whom": asked.details.get(BUSINESS) or asked.biz_id or asked.engine,
         "facts": _facts(asked.details),
         "left": in_words(approval.expires_at - now),
         "until": request.app[keys.CLOCKFACE].show(approval.expires_at, now),
         "zone": request.app[keys.SETTINGS].time_zone,
         "status": status.value,
-        "status_words": STATUS[status],
+        "status_words": gettext(STATUS[status]),
         "may_decide": status is Status.PENDING and may_decide(request, approval, member),
         "may_revoke": may_revoke(request, approval, member, now),
         "revoke_token": _revocation_token(request, approval),
         "open_first": view == LIST and approval.risk is Risk.HIGH,
         "view": view,
-        "buttons": dict(zip(("approve", "reject"), BUTTONS[approval.kind], strict=True)),
+        "buttons": dict(
+            zip(("approve", "reject"), map(gettext, BUTTONS[approval.kind]), strict=True)
+        ),
         "reason": "",
         "token": form_token(request, approval, view),
     }
@@ -107,10 +110,12 @@ def in_words(left: timedelta) -> str:
     """How long, as one says it: never more than there is."""
     seconds = max(int(left.total_seconds()), 0)
     if seconds < 120:
-        return f"{seconds} 秒"
+        return gettext("%(number)s 秒") % {"number": seconds}
     if seconds < 7200:
-        return f"{seconds // 60} 分钟"
-    return f"{seconds // 3600} 小时" if seconds < 172_800 else f"{seconds // 86_400} 天"
+        return gettext("%(number)s 分钟") % {"number": seconds // 60}
+    if seconds < 172_800:
+        return gettext("%(number)s 小时") % {"number": seconds // 3600}
+    return gettext("%(number)s 天") % {"number": seconds // 86_400}
 
 
 def _facts(details: dict[str, str]) -> list[str]:

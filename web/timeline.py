@@ -1,10 +1,10 @@
 """Every event of an approval in words, for people; and how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from adapters.wecom.messages import ENDED, HOW, in_chinese
+from adapters.wecom.messages import HOW, in_chinese
 from adapters.wecom.notices import OUTCOMES
 from domain.aggregate import Event
 from domain.approval import Approval
@@ -13,6 +13,7 @@ from domain.identity import same_person
 from domain.notifications import BY_CARD, CARD, Way
 from domain.text import one_line
 from projections.outbox import Kind, kind_of
+from web.translation import ENGLISH, LANGUAGE, gettext
 
 REFUSED = {
     "not-an-approver": "不是审批人",
@@ -30,16 +31,16 @@ REFUSED = {
     "frozen": "审批已冻结",
 }
 DELIVERED = {
-    Kind.ASK: "已发送给",
-    Kind.REMIND: "已提醒",
-    Kind.ALARM: "已请求协助",
-    Kind.END: "已告知结果",
-    Kind.RESULT: "已告知发起人结果",
-    Kind.REVOKED: "已告知撤销",
-    Kind.OUTCOME: "已告知执行结果",
-    Kind.ANSWER: "已答复",
-    Kind.GREET: "已问候",
-    Kind.CARD: "已更新卡片",
+    Kind.ASK: "已发送给 %(to)s%(way)s",
+    Kind.REMIND: "已提醒 %(to)s%(way)s",
+    Kind.ALARM: "已请求协助 %(to)s%(way)s",
+    Kind.END: "已告知结果 %(to)s%(way)s",
+    Kind.RESULT: "已告知发起人结果 %(to)s%(way)s",
+    Kind.REVOKED: "已告知撤销 %(to)s%(way)s",
+    Kind.OUTCOME: "已告知执行结果 %(to)s%(way)s",
+    Kind.ANSWER: "已答复 %(to)s%(way)s",
+    Kind.GREET: "已问候 %(to)s%(way)s",
+    Kind.CARD: "已更新卡片 %(to)s%(way)s",
 }
 ABOUT = {
     Kind.ASK: "",
@@ -60,7 +61,19 @@ NOT_REDEEMED = {
     "already-redeemed": "许可已被另一次执行领取",
     "permit-expired": "许可已过期",
 }
-VERDICT = {"approve": "同意", "reject": "驳回", None: "回复"}
+# Whole sentences: what is one word in Chinese, button and past fact alike, is several in English.
+SAID = {
+    "approve": "%(who)s 通过%(how)s同意",
+    "reject": "%(who)s 通过%(how)s驳回",
+    None: "%(who)s 通过%(how)s回复",
+}
+HOW_IT_ENDED = {
+    Status.APPROVED: "%(who)s 于 %(at)s 通过%(how)s同意",
+    Status.REJECTED: "%(who)s 于 %(at)s 通过%(how)s驳回",
+    Status.CANCELLED: "%(who)s 于 %(at)s 通过%(how)s撤销",
+    Status.REVOKED: "%(who)s 于 %(at)s 通过%(how)s撤销同意",
+}
+CHANNEL = {**HOW, Channel.CLOCK: "系统"}
 
 
 def in_words(event: Event) -> str:
@@ -79,141 +92,179 @@ def how_it_ended(approval: Approval, member: str, show: Callable[[datetime], str
     if ending is None:
         return None
     if ending.status is Status.EXPIRED or ending.by is None:
-        return f"{show(ending.at)} 到期，无人作出决定"
-    who = _who(ending, member)
-    how = f"通过{HOW[ending.via]}" if ending.via in HOW else ""
-    return f"{who} 于 {show(ending.at)} {how}{ENDED[ending.status]}"
+        return gettext("%(at)s 到期，无人作出决定") % {"at": show(ending.at)}
+    return gettext(HOW_IT_ENDED[ending.status]) % {
+        "who": _who(ending, member),
+        "at": show(ending.at),
+        "how": gettext(CHANNEL[ending.via]),
+    }
 
 
 def execution(approval: Approval, now: datetime, show: Callable[[datetime], str]) -> str | None:
     """What the engine has made of an approval, in one line; None where it is not one."""
     permit, outcome = approval.permit, approval.outcome
     if outcome is not None:
-        detail = f": {one_line(outcome.detail)}" if outcome.detail else ""
-        return f"{OUTCOMES[outcome.outcome]}，{show(outcome.timestamp)} 报告{detail}"
+        what = {"what": gettext(OUTCOMES[outcome.outcome]), "at": show(outcome.timestamp)}
+        return gettext("%(what)s，%(at)s 报告") % what + _detail(outcome.detail)
     if approval.redeemed is not None:
-        return f"执行方已于 {show(approval.redeemed.timestamp)} 领取执行许可"
+        at = show(approval.redeemed.timestamp)
+        return gettext("执行方已于 %(at)s 领取执行许可") % {"at": at}
     if permit is None or approval.status is not Status.APPROVED:
         return None
+    until = {"at": show(permit.expires_at)}
     if permit.is_expired(now):
-        return f"执行许可已于 {show(permit.expires_at)} 过期，执行方没有领取"
-    return f"执行方尚未领取执行许可，许可有效至 {show(permit.expires_at)}"
+        return gettext("执行许可已于 %(at)s 过期，执行方没有领取") % until
+    return gettext("执行方尚未领取执行许可，许可有效至 %(at)s") % until
 
 
 def _who(ending: Ending, member: str) -> str:
     is_a_person = ending.via is not Channel.API  # an engine may bear the name of a member
     if is_a_person and same_person(ending.by or "") == same_person(member):
-        return "您"
-    as_what = "（审批管理员）" if ending.capacity is Capacity.SUPER_APPROVER else ""
-    return f"{ending.by}{as_what}"
+        return gettext("您")
+    by = ending.by or ""
+    is_super = ending.capacity is Capacity.SUPER_APPROVER
+    return gettext("%(who)s（审批管理员）") % {"who": by} if is_super else by
 
 
 def why(reason: str | None) -> str:
     """The reason on one line, and in the reader's language where it is one of ours."""
-    return one_line(in_chinese(reason or ""))
+    words = reason or ""
+    return one_line(words if LANGUAGE.get() == ENGLISH else in_chinese(words))
+
+
+def people(userids: Iterable[str]) -> str:
+    """Some members in a row."""
+    return gettext("、").join(userids)
+
+
+def _detail(words: str | None) -> str:
+    return f": {one_line(words)}" if words else ""
 
 
 def _requested(event: Any) -> str:
-    return f"{event.engine} 发起审批，审批人: {'、'.join(event.approvers)}"
+    about = {"engine": event.engine, "who": people(event.approvers)}
+    return gettext("%(engine)s 发起审批，审批人: %(who)s") % about
 
 
 def _notified(event: Any) -> str:
-    return f"{DELIVERED[kind_of(event.notice)]} {event.to}{_as_what(event)}"
+    about = {"to": event.to, "way": _as_what(event)}
+    return gettext(DELIVERED[kind_of(event.notice)]) % about
 
 
 def _as_what(event: Any) -> str:
     """How it was shown, where that says something."""
     if event.way == Way.DIGEST:
-        return "（汇总消息）"
-    card = "（卡片）" if event.way in BY_CARD and not event.notice.startswith(CARD) else ""
-    return card + ("（内容较长，未显示完）" if event.cut else "")
+        return gettext("（汇总消息）")
+    is_card = event.way in BY_CARD and not event.notice.startswith(CARD)
+    card = gettext("（卡片）") if is_card else ""
+    return card + (gettext("（内容较长，未显示完）") if event.cut else "")
 
 
 def _not_notified(event: Any) -> str:
-    what = "无法送达" if event.unreachable else "发送失败"
-    about = ABOUT[kind_of(event.notice)]
-    return f"{about}{what} {event.to}: {one_line(event.problem)}"
+    about = {"to": event.to, "problem": one_line(event.problem)}
+    what = ABOUT[kind_of(event.notice)]
+    if not what:
+        text = (
+            "无法送达 %(to)s: %(problem)s" if event.unreachable else "发送失败 %(to)s: %(problem)s"
+        )
+        return gettext(text) % about
+    text = (
+        "%(what)s无法送达 %(to)s: %(problem)s"
+        if event.unreachable
+        else "%(what)s发送失败 %(to)s: %(problem)s"
+    )
+    return gettext(text) % {**about, "what": gettext(what)}
 
 
 def _became_unreachable(event: Any) -> str:
-    return f"{event.to} 已离开应用的可见范围，无法再收到消息"
+    return gettext("%(to)s 已离开应用的可见范围，无法再收到消息") % {"to": event.to}
 
 
 def _nobody_reached(event: Any) -> str:
-    return "审批人均无法收到消息，已告知审批管理员"
+    return gettext("审批人均无法收到消息，已告知审批管理员")
 
 
 def _reminded(event: Any) -> str:
-    return "时间已过大半，提醒审批人"
+    return gettext("时间已过大半，提醒审批人")
 
 
 def _opened(event: Any) -> str:
-    return f"{event.by} 打开了详情"
+    return gettext("%(who)s 打开了详情") % {"who": event.by}
 
 
 def _replied(event: Any) -> str:
-    how = HOW[Channel(event.channel)]
-    said = f"{event.by} 通过{how}{VERDICT[event.verdict]}"
+    how = gettext(CHANNEL[Channel(event.channel)])
+    said = gettext(SAID[event.verdict]) % {"who": event.by, "how": how}
     if event.channel == Channel.TEXT.value:
         said += f": “{one_line(event.words)}”"
     if event.repeated:
-        return f"{said}（重复，不变）"
-    return (
-        f"{said}（未生效: {REFUSED.get(event.refusal, event.refusal)}）" if event.refusal else said
-    )
+        return gettext("%(said)s（重复，不变）") % {"said": said}
+    if not event.refusal:
+        return said
+    because = gettext(REFUSED.get(event.refusal, event.refusal))
+    return gettext("%(said)s（未生效: %(because)s）") % {"said": said, "because": because}
 
 
 def _decided(event: Any) -> str:
-    ended = ENDED["approved"] if isinstance(event, Approval.Approved) else ENDED["rejected"]  # type: ignore[index]  # a StrEnum equals its value
-    together = f"，与其他审批单一起（批次 {event.batch[:8]}）" if event.batch else ""
-    return f"已{ended}，由 {event.by}（{_capacity(event)}）决定{together}{_opinion(event)}"
+    text = "已同意，由 %(who)s（%(capacity)s）决定"
+    if isinstance(event, Approval.Rejected):
+        text = "已驳回，由 %(who)s（%(capacity)s）决定"
+    said = gettext(text) % {"who": event.by, "capacity": _capacity(event)}
+    if event.batch:
+        said += gettext("，与其他审批单一起（批次 %(batch)s）") % {"batch": event.batch[:8]}
+    return said + _opinion(event)
 
 
 def _revoked(event: Any) -> str:
-    return f"{event.by}（{_capacity(event)}）撤销了同意{_opinion(event)}"
+    about = {"who": event.by, "capacity": _capacity(event)}
+    return gettext("%(who)s（%(capacity)s）撤销了同意") % about + _opinion(event)
 
 
 def _capacity(event: Any) -> str:
-    return "审批管理员" if event.capacity == "super-approver" else "审批人"
+    return gettext("审批管理员" if event.capacity == "super-approver" else "审批人")
 
 
 def _opinion(event: Any) -> str:
-    return f"，意见: {why(event.reason)}" if event.reason else ""
+    return gettext("，意见: %(reason)s") % {"reason": why(event.reason)} if event.reason else ""
 
 
 def _redeemed(event: Any) -> str:
-    return f"{event.by} 领取了执行许可（执行编号 {one_line(event.attempt)}）"
+    about = {"who": event.by, "attempt": one_line(event.attempt)}
+    return gettext("%(who)s 领取了执行许可（执行编号 %(attempt)s）") % about
 
 
 def _not_redeemed(event: Any) -> str:
-    because = NOT_REDEEMED.get(event.refusal, event.refusal)
-    return f"{event.by} 未能领取执行许可（执行编号 {one_line(event.attempt)}）: {because}"
+    because = gettext(NOT_REDEEMED.get(event.refusal, event.refusal))
+    about = {"who": event.by, "attempt": one_line(event.attempt), "because": because}
+    return gettext("%(who)s 未能领取执行许可（执行编号 %(attempt)s）: %(because)s") % about
 
 
 def _outcome(event: Any) -> str:
-    detail = f": {one_line(event.detail)}" if event.detail else ""
-    return f"{event.by} 报告{OUTCOMES[event.outcome]}{detail}"
+    about = {"who": event.by, "what": gettext(OUTCOMES[event.outcome])}
+    return gettext("%(who)s 报告%(what)s") % about + _detail(event.detail)
 
 
 def _expired(event: Any) -> str:
-    return "已超时，无人作出决定"
+    return gettext("已超时，无人作出决定")
 
 
 def _cancelled(event: Any) -> str:
-    return f"{event.by} 撤销了审批，原因: {why(event.reason)}"
+    about = {"who": event.by, "reason": why(event.reason)}
+    return gettext("%(who)s 撤销了审批，原因: %(reason)s") % about
 
 
 def _webhook_delivered(event: Any) -> str:
-    return f"结论已推送到回调地址（第 {event.attempt} 次）"
+    return gettext("结论已推送到回调地址（第 %(attempt)s 次）") % {"attempt": event.attempt}
 
 
 def _webhook_failed(event: Any) -> str:
-    then = "" if event.retry_at is not None else "；不再重试，可手动重新推送"
-    return f"结论推送失败（第 {event.attempt} 次）: {one_line(event.problem)}{then}"
+    about = {"attempt": event.attempt, "problem": one_line(event.problem)}
+    failed = gettext("结论推送失败（第 %(attempt)s 次）: %(problem)s") % about
+    return failed if event.retry_at is not None else failed + gettext("；不再重试，可手动重新推送")
 
 
 def _webhook_requeued(event: Any) -> str:
-    return f"{event.by} 要求重新推送结论"
+    return gettext("%(who)s 要求重新推送结论") % {"who": event.by}
 
 
 WORDS = {

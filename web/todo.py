@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from web import keys
-from web.listed import can_pick, card, heading, list_token, listed, outcome, page_number
+from web.listed import can_pick, card, heading, listed, outcome, page_number
 from web.pages import render
-from web.sessions import NotLoggedIn, logged_in, login_first, logout_token
+from web.sessions import NotLoggedIn, list_token, logged_in, login_first, logout_token
 
 routes = web.RouteTableDef()
 

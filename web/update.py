@@ -19,7 +19,6 @@ from web.listed import (
     can_pick,
     card,
     heading,
-    is_our_list,
     listed,
     outcome,
     page_number,
@@ -28,7 +27,7 @@ from web.listed import (
     waits,
 )
 from web.pages import render
-from web.sessions import NotLoggedIn, logged_in, path_of_login
+from web.sessions import NotLoggedIn, is_our_list, logged_in, path_of_login
 
 routes = web.RouteTableDef()
 

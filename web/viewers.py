@@ -17,11 +17,12 @@ log = structlog.get_logger()
 
 
 class Viewer:
-    """One open list."""
+    """One open list, or the open page of one approval."""
 
-    def __init__(self, member: str, is_super: bool) -> None:
+    def __init__(self, member: str, is_super: bool, reply_id: str | None = None) -> None:
         self.member = same_person(member)
-        self.is_super = is_super
+        self._is_super = is_super
+        self._reply_id = reply_id
         self.told = 0
         """How often something was said to have changed."""
         self._news = asyncio.Event()
@@ -29,6 +30,12 @@ class Viewer:
     def tell(self) -> None:
         self.told += 1
         self._news.set()
+
+    def is_concerned(self, people: set[str], changed: set[str]) -> bool:
+        """Whether it shows otherwise for what happened to these approvals of these people."""
+        if self._reply_id is not None:
+            return self._reply_id in changed
+        return bool(changed) and (self._is_super or self.member in people)
 
     async def news(self) -> None:
         """Wait until something has changed since the last time."""
@@ -53,13 +60,15 @@ class Viewers:
         """How often events were read for all of them."""
 
     def of(self, member: str) -> list[Viewer]:
-        """The lists that this member has open."""
+        """The lists and pages that this member has open."""
         return [viewer for viewer in self._viewers if viewer.member == same_person(member)]
 
     @contextmanager
-    def watching(self, member: str, is_super: bool) -> Iterator[Viewer]:
+    def watching(
+        self, member: str, is_super: bool, reply_id: str | None = None
+    ) -> Iterator[Viewer]:
         """A viewer, for as long as the list is open; it hears of what comes from now on."""
-        viewer = Viewer(member, is_super)
+        viewer = Viewer(member, is_super, reply_id)
         self._viewers.add(viewer)
         try:
             yield viewer
@@ -91,9 +100,9 @@ class Viewers:
         if changed is None:
             self._tell_everybody()
             return
-        people = _concerned(changed)
+        people, names = _concerned(changed), {approval.reply_id for approval in changed}
         for viewer in tuple(self._viewers):
-            if changed and (viewer.is_super or viewer.member in people):
+            if viewer.is_concerned(people, names):
                 viewer.tell()
 
     def _tell_everybody(self) -> None:
