@@ -21,7 +21,7 @@ from tests.test_configuration_page import FREE, used
 from tests.visitor import Visitor
 from web import key_rotation, keys
 from web.parts import opened_vault
-from web.secret_key import key_in, new_key_path
+from web.secret_key import key_in, new_key_path, secret_key
 from web.settings import Settings
 from web.vault import Vault, WrongSecretKey
 
@@ -243,6 +243,7 @@ async def test_a_key_of_the_environment_is_replaced_there(
 
 def test_the_vault_of_a_store_is_that_of_its_key(tmp_path: Path) -> None:
     settings = Settings(database=f"sqlite:///{tmp_path}/a.db")
+    secret_key(settings)
     with closing(open_event_store(settings.database)) as store:
         store.found(NOON)
         opened_vault(settings, store, lambda: NOON)
