@@ -174,7 +174,13 @@ async def test_a_page_left_open_beyond_the_deadline_has_nothing_to_press(
         await picture(page, "detail-overnight-offline")
         clock.advance(hours=8)
         await page.context.set_offline(False)
-        await page.locator("#live").dispatch_event("due")
+        # The network may be back a moment later than it was switched on.
+        for _ in range(20):
+            if await page.locator("#live").count():
+                await page.locator("#live").dispatch_event("due")
+            if "无人作出决定" in await page.locator("#end").inner_text():
+                break
+            await page.wait_for_timeout(250)
         await expect(page.locator("#end")).to_contain_text("到期，无人作出决定")
         await expect(page.get_by_role("button", name="同意")).to_have_count(0)
         await expect(page.get_by_text("已到期，不能再审批")).to_be_hidden()
