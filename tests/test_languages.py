@@ -55,6 +55,8 @@ def test_english_keeps_every_placeholder() -> None:
 def test_the_catalog_holds_each_text_once() -> None:
     texts = re.findall(r'^msgid (".*")$', CATALOG.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(texts) == len(set(texts))
+    kinds = re.findall(r"^(msgid|msgstr) ", CATALOG.read_text(encoding="utf-8"), re.MULTILINE)
+    assert kinds == ["msgid", "msgstr"] * (len(texts))
 
 
 async def test_a_page_is_in_the_language_of_the_browser(service: Service) -> None:

@@ -10,12 +10,14 @@ from playwright.async_api import Page, expect
 
 from tests.accessibility import violations
 from tests.browser import DESKTOP, PHONE, SMALL_PHONE, Seen, chromium, look, picture
+from tests.conftest import StartService
 from tests.service import WITHIN_S, Clock, Service
 from tests.test_browser import history
 from tests.visitor import IN_WECOM
 from web import keys
 
 Json = dict[str, Any]
+ADMIN = {"admins": "zhangsan"}
 SIZES = pytest.mark.parametrize("size", [PHONE, SMALL_PHONE, DESKTOP], ids=lambda s: str(s[0]))
 
 
@@ -57,6 +59,9 @@ async def morning(service: Service, clock: Clock) -> dict[str, str]:
     more = {"rejected": rejected, "cancelled": cancelled, "mine": mine, "blast": touching}
     return {
         "list": "/wechat/todo/",
+        "history": "/wechat/history/",
+        "figures": "/wechat/figures/",
+        "configuration": "/doc/wechat_config/",
         "batch": f"/wechat/todo/batch/?{pick}",
         **paths,
         **{f"detail-{name}": path_of(one) for name, one in more.items()},
@@ -69,8 +74,9 @@ async def morning(service: Service, clock: Clock) -> dict[str, str]:
 @SIZES
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
 async def test_every_page_is_legible_and_accessible(
-    service: Service, clock: Clock, seen: Seen, size: tuple[int, int], language: str
+    start: StartService, clock: Clock, seen: Seen, size: tuple[int, int], language: str
 ) -> None:
+    service = await start(**ADMIN)
     pages, broken = await morning(service, clock), list[str]()
     for scheme in ("light", "dark"):
         async with seen.phone(size, scheme, language=language) as page:
@@ -92,8 +98,9 @@ async def test_every_page_is_legible_and_accessible(
 
 
 async def test_every_page_is_legible_without_scripts_and_with_large_type(
-    service: Service, clock: Clock, seen: Seen
+    start: StartService, clock: Clock, seen: Seen
 ) -> None:
+    service = await start(**ADMIN)
     pages = await morning(service, clock)
     async with seen.phone(scripts=False) as page:
         await enter(page, service, "zhangsan")
