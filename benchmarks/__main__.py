@@ -2,13 +2,9 @@
 
 import asyncio
 import json
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from rich.console import Console
@@ -17,6 +13,7 @@ from rich.table import Table
 from benchmarks.broadcast import PATH
 from benchmarks.fill import fill
 from benchmarks.load import callbacks, run
+from benchmarks.measured import Server, server
 from benchmarks.settings import bench_settings
 from benchmarks.stream import Spread, fan_out, steady
 
@@ -57,42 +54,6 @@ class StreamFigure:
     @property
     def ratio(self) -> float:
         return self.durable.p50_ms / self.bare.p50_ms
-
-
-@dataclass
-class Server:
-    """The measured process."""
-
-    address: str
-    process: asyncio.subprocess.Process
-
-    async def caught_up(self) -> dict[str, Any]:
-        """The figures, once the read models have everything."""
-        while (figures := await self.figures())["behind"] > 0:
-            await asyncio.sleep(0.01)  # another process; it has nothing to tell us when
-        return figures
-
-    async def figures(self) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(b"\n")
-        await self.process.stdin.drain()
-        return dict(json.loads(await self.process.stdout.readline()))
-
-
-@asynccontextmanager
-async def server(module: str, *arguments: str) -> AsyncIterator[Server]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    yield Server(json.loads(await process.stdout.readline())["address"], process)
-    process.stdin.close()
-    await process.wait()
 
 
 async def measure(folder: Path, storage: bool) -> list[Figure]:

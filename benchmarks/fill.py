@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
-from adapters.store.event_store import EventStore, open_event_store
+from adapters.store.event_store import open_event_store
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.commands import RecordDelivery, RequestApproval
+from web.secret_key import secret_key
 from web.settings import Settings
 
 CHUNK = 2000
@@ -22,8 +23,13 @@ def approver(number: int) -> str:
 
 def fill(settings: Settings, count: int) -> None:
     """Approvals `1_1` to `{count}_1`, each asked of one approver whom the message reached."""
-    store: EventStore = open_event_store(settings.database)
-    events = _events(count)
+    save(settings, _events(count))
+
+
+def save(settings: Settings, events: Iterator[Event]) -> None:
+    """In a new store, with the key that belongs to it, so that the service takes it for its own."""
+    secret_key(settings)
+    store = open_event_store(settings.database)
     while chunk := list(islice(events, CHUNK)):
         store.save(chunk)
     store.close()

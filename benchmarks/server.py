@@ -1,6 +1,6 @@
 """The service under measurement, in a process of its own.
 
-    python -m benchmarks.server FOLDER storage|no-storage
+    python -m benchmarks.server FOLDER storage|no-storage [SUPER_APPROVER]
 
 `no-storage` is the same handler, with the writer's work left out: signature, decryption, parsing,
 the grammar and the command are all there. Sending to WeCom is left out of both: WeCom takes 30
@@ -31,18 +31,19 @@ async def nothing(command: Command, *, from_callback: bool = False) -> None:
     """What is measured against: no queue, no thread, no disk."""
 
 
-async def main(folder: Path, storage: bool) -> None:
+async def main(folder: Path, storage: bool, super_approvers: list[str]) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     raise_limit()
     listening = bound_socket("127.0.0.1", 0)
     address = address_of(listening)
-    app = create_app(bench_settings(folder), address, sending=False)
+    settings = bench_settings(folder, super_approvers)
+    app = create_app(settings, address, sending=False)
     if not storage:
         app[keys.WRITER].execute = nothing  # type: ignore[method-assign]
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=BACKLOG).start()
-    await app[keys.READING].progress.reach(app[keys.WRITER].last_position, 600)
+    await app[keys.READING].progress.reach(app[keys.WRITER].last_position, 3600)
     print(json.dumps({"address": address}), flush=True)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -67,4 +68,4 @@ def _figures(app: web.Application) -> dict[str, Any]:
 
 if __name__ == "__main__":
     set_up_logs()
-    uvloop.run(main(Path(sys.argv[1]), sys.argv[2] == "storage"))
+    uvloop.run(main(Path(sys.argv[1]), sys.argv[2] == "storage", sys.argv[3:]))

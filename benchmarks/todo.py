@@ -3,27 +3,25 @@
     python -m benchmarks.todo [--history 1000000]
 
 A thousand approvals wait for the member; the history is of others and of the member, decided. The
-same pages are asked for as an approver and as a super approver.
+same pages are asked for as an approver and as a super approver. The service is a process of its
+own.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
 import aiohttp
 import uvloop
-from aiohttp import web
 from rich.console import Console
 from rich.table import Table
 
-from adapters.store.event_store import open_event_store
-from benchmarks.fill import CHUNK, MEMBERS
+from benchmarks.fill import MEMBERS, save
+from benchmarks.measured import server
 from benchmarks.settings import bench_settings
 from domain.aggregate import Event
 from domain.approval import Approval
@@ -31,9 +29,6 @@ from domain.approvers import Answer
 from domain.commands import RequestApproval
 from domain.decision import Channel, Risk, Verdict
 from domain.session import Session, session_stream
-from web import keys
-from web.app import create_app
-from web.serving import BACKLOG, address_of, bound_socket
 from web.settings import Settings
 
 HISTORY = 50_000
@@ -47,11 +42,7 @@ RISKS = (Risk.LOW, Risk.MEDIUM, Risk.HIGH)
 
 def fill(settings: Settings, history: int) -> None:
     """The history first, as it came about; then what waits, and a login of each."""
-    store = open_event_store(settings.database)
-    events = _events(history)
-    while chunk := list(islice(events, CHUNK)):
-        store.save(chunk)
-    store.close()
+    save(settings, _events(history))
 
 
 def _events(history: int) -> Iterator[Event]:
@@ -94,21 +85,6 @@ def _asked(number: int, approver: str, at: datetime) -> Approval:
     )
 
 
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[tuple[str, web.Application, float]]:
-    """The service, once its read models have everything; and how long those took."""
-    listening = bound_socket("127.0.0.1", 0)
-    app = create_app(settings, address_of(listening), sending=False, clockwork=False)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listening, backlog=BACKLOG).start()
-    began = time.perf_counter()
-    last = await app[keys.READING].last_position()
-    await app[keys.READING].progress.reach(last, 3600)
-    yield f"http://{address_of(listening)}", app, time.perf_counter() - began
-    await runner.cleanup()
-
-
 async def measure(url: str, userid: str, query: str) -> list[float]:
     """Milliseconds of each request, one after the other, sorted."""
     times, cookies = list[float](), {"fta_session": userid}
@@ -126,12 +102,13 @@ async def measure(url: str, userid: str, query: str) -> list[float]:
 async def main(history: int) -> list[tuple[str, list[float]]]:
     found = []
     with tempfile.TemporaryDirectory(prefix="fta-bench-todo-") as name:
-        settings = bench_settings(Path(name)).model_copy(update={"super_approvers": [SUPER]})
         began = time.perf_counter()
-        fill(settings, history)
-        filled = time.perf_counter() - began
-        async with running(settings) as (url, _, caught_up):
-            print(f"filled in {filled:.0f} s, read models in {caught_up:.0f} s more")
+        fill(bench_settings(Path(name), [SUPER]), history)
+        filled = time.perf_counter()
+        async with server("benchmarks.server", name, "storage", SUPER) as measured:
+            caught_up = time.perf_counter() - filled
+            print(f"filled in {filled - began:.0f} s, read models in {caught_up:.0f} s more")
+            url = f"http://{measured.address}"
             for who, userid in (("approver", MEMBER), ("super approver", SUPER)):
                 for what, query in (("first page", ""), ("last page", "?page=34")):
                     found.append((f"{who}, {what}", await measure(url, userid, query)))
