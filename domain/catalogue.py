@@ -2,6 +2,7 @@
 
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.audit import Audit
 from domain.configuration import Configuration
 from domain.freeze import Freeze
 from domain.inbox import Inbox
@@ -15,6 +16,7 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Installation,
     Freeze,
     Configuration,
+    Audit,
 )
 
 EVENTS: dict[str, type[Event]] = {

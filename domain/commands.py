@@ -322,6 +322,56 @@ class UseLink:
     expires_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordSearch:
+    """Somebody is about to see what some filters find in the history."""
+
+    at: datetime
+    by: str
+    """A userid, or `shell:ACCOUNT`."""
+    via: str
+    """`page` or `shell`."""
+    wanted: Mapping[str, str]
+    """Names of filters and what they were set to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordLook:
+    """Somebody is about to see everything that happened to one approval."""
+
+    at: datetime
+    by: str
+    via: str
+    reply_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordExport:
+    """Somebody is about to take a part of the history away."""
+
+    at: datetime
+    by: str
+    via: str
+    what: str
+    wanted: Mapping[str, str]
+    form: str
+    pseudonyms: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordVerification:
+    """Everything up to a position was computed anew, and this came of it."""
+
+    at: datetime
+    by: str
+    via: str
+    """`shell`, or `service` where it was by itself."""
+    tree_size: int
+    position: int
+    root_hash: str
+    problem: str | None = None
+
+
 Command = (
     RequestApproval
     | RequestNextRun
@@ -348,4 +398,8 @@ Command = (
     | FindEnvironment
     | OfferLink
     | UseLink
+    | RecordSearch
+    | RecordLook
+    | RecordExport
+    | RecordVerification
 )

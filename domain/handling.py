@@ -316,6 +316,44 @@ def use_link(command: commands.UseLink, unit: Unit) -> None:
     unit.add(session)
 
 
+def record_search(command: commands.RecordSearch, unit: Unit) -> None:
+    """Keep who looked for what."""
+    audit = unit.audit(command.by, command.at)
+    audit.search(command.by, command.via, command.wanted, command.at)
+
+
+def record_look(command: commands.RecordLook, unit: Unit) -> None:
+    """Keep who opened what."""
+    audit = unit.audit(command.by, command.at)
+    audit.open(command.by, command.via, command.reply_id, command.at)
+
+
+def record_export(command: commands.RecordExport, unit: Unit) -> None:
+    """Keep who takes what away."""
+    unit.audit(command.by, command.at).export(
+        command.by,
+        command.via,
+        command.what,
+        command.wanted,
+        command.form,
+        command.at,
+        pseudonyms=command.pseudonyms,
+    )
+
+
+def record_verification(command: commands.RecordVerification, unit: Unit) -> None:
+    """Keep who found the history to be as it was recorded, or not."""
+    unit.audit(command.by, command.at).verify(
+        command.by,
+        command.via,
+        command.at,
+        tree_size=command.tree_size,
+        position=command.position,
+        root_hash=command.root_hash,
+        problem=command.problem,
+    )
+
+
 def _configuration(unit: Unit) -> Configuration:
     configuration = unit.configuration()
     if configuration.version == 0:
@@ -356,4 +394,8 @@ HANDLERS: dict[type, Callable[[Any, Unit], Any]] = {
     commands.FindEnvironment: find_environment,
     commands.OfferLink: offer_link,
     commands.UseLink: use_link,
+    commands.RecordSearch: record_search,
+    commands.RecordLook: record_look,
+    commands.RecordExport: record_export,
+    commands.RecordVerification: record_verification,
 }

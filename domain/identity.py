@@ -13,6 +13,7 @@ USERID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-@.]{0,63}", re.ASCII)
 SENDER = re.compile(r"(?:[A-Za-z0-9_\-]{1,64}/)?[A-Za-z0-9][A-Za-z0-9_\-@.]{0,63}", re.ASCII)
 
 APPROVAL_STREAM = "approval-"
+AUDIT_STREAM = "audit-"
 
 
 def reply_id(obj_id: str, run: int) -> str:
@@ -33,6 +34,11 @@ def approval_id(stream: str) -> str:
 def inbox_stream(userid: str, at: datetime) -> str:
     """The stream of a member's replies that name no approval, one for each UTC day."""
     return f"inbox-{same_person(userid)}-{at:%Y-%m-%d}"
+
+
+def audit_stream(who: str, at: datetime) -> str:
+    """The stream of what somebody did with the history, one for each UTC day."""
+    return f"{AUDIT_STREAM}{same_person(who)}-{at:%Y-%m-%d}"
 
 
 def same_person(userid: str) -> str:

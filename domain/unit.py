@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.approval import Approval
+from domain.audit import Audit
 from domain.configuration import Configuration
 from domain.freeze import Freeze
 from domain.identity import same_person
@@ -55,6 +56,9 @@ class Unit(Protocol):
 
     def inbox(self, userid: str, at: datetime) -> Inbox:
         """The member's inbox of that day, new if there is none."""
+
+    def audit(self, who: str, at: datetime) -> Audit:
+        """What they did with the history on that day, new if they have done nothing yet."""
 
     def session(self, session: str) -> Session | None:
         """The session of that name."""

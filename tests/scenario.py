@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.audit import Audit
 from domain.commands import (
     Cancel,
     Decide,
@@ -34,7 +35,13 @@ from domain.decision import Channel, Verdict
 from domain.errors import Refusal
 from domain.freeze import FREEZE_STREAM, Freeze
 from domain.handling import HANDLERS
-from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
+from domain.identity import (
+    APPROVAL_STREAM,
+    approval_stream,
+    audit_stream,
+    inbox_stream,
+    same_person,
+)
 from domain.inbox import Inbox
 from domain.permit import PermitTerms
 from domain.session import SESSION_STREAM, Session, session_of, session_stream
@@ -137,6 +144,14 @@ class MemoryUnit:
         if stream.startswith(APPROVAL_STREAM):
             return self._get(Approval, stream)
         return self._get(Inbox, stream)
+
+    def audit(self, who: str, at: datetime) -> Audit:
+        stream = audit_stream(who, at)
+        audit = self._get(Audit, stream)
+        if audit is None:
+            audit = Audit(stream)
+            self.add(audit)
+        return audit
 
     def inbox(self, userid: str, at: datetime) -> Inbox:
         stream = inbox_stream(userid, at)

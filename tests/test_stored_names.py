@@ -163,6 +163,24 @@ FIELDS: dict[str, dict[str, Any]] = {
         "problem": str | None,
         "unreachable": bool,
     },
+    "audit.searched": {"by": str, "via": str, "wanted": dict[str, str]},
+    "audit.opened": {"by": str, "via": str, "reply_id": str},
+    "audit.exported": {
+        "by": str,
+        "via": str,
+        "what": str,
+        "wanted": dict[str, str],
+        "form": str,
+        "pseudonyms": bool,
+    },
+    "audit.verified": {
+        "by": str,
+        "via": str,
+        "tree_size": int,
+        "position": int,
+        "root_hash": str,
+        "problem": str | None,
+    },
 }
 
 REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
@@ -170,6 +188,10 @@ APPROVAL = b'"originator_id":"approval-12345_2.3","originator_version":2,'
 INBOX = b'"originator_id":"inbox-zhangsan-2026-05-04","originator_version":1,'
 CONFIGURATION = (
     b'{"originator_id":"configuration","originator_version":1,"timestamp":"2026-05-04T12:00:00Z",'
+)
+AUDIT = (
+    b'{"originator_id":"audit-lisi-2026-05-04","originator_version":1,'
+    b'"timestamp":"2026-05-04T12:00:00Z",'
 )
 AT_NOON = b'"timestamp":"2026-05-04T12:00:00Z",'
 
@@ -441,6 +463,30 @@ GOLDEN: list[tuple[str, bytes]] = [
         "configuration.told",
         CONFIGURATION + b'"notice":"settings/1/lisi","to":"lisi"}',
     ),
+    (
+        "audit.searched",
+        AUDIT + b'"by":"lisi","via":"page","wanted":{"member":"zhangsan"}}',
+    ),
+    ("audit.opened", AUDIT + b'"by":"lisi","via":"page","reply_id":"12345_2.3"}'),
+    (
+        "audit.exported",
+        AUDIT + b'"by":"lisi","via":"page","what":"events","wanted":{"status":"approved"},'
+        b'"form":"csv","pseudonyms":true}',
+    ),
+    (
+        "audit.exported",
+        AUDIT + b'"by":"lisi","via":"page","what":"events","wanted":{},"form":"jsonl"}',
+    ),
+    (
+        "audit.verified",
+        AUDIT + b'"by":"shell:root","via":"shell","tree_size":100,"position":120,'
+        b'"root_hash":"cm9vdA==","problem":"event 7 was changed"}',
+    ),
+    (
+        "audit.verified",
+        AUDIT
+        + b'"by":"service","via":"service","tree_size":0,"position":0,"root_hash":"cm9vdA=="}',
+    ),
 ]
 FULLEST, SHORTEST = dict(reversed(GOLDEN)), dict(GOLDEN)
 MAPPER = EventMapper(JSONTranscoder())  # which it does not use
@@ -661,6 +707,7 @@ def test_the_names_of_approvals_are_fixed_for_ever() -> None:
 
 def test_the_names_of_other_streams() -> None:
     assert identity.inbox_stream("ZhangSan", NOON) == "inbox-zhangsan-2026-05-04"
+    assert identity.audit_stream("LiSi", NOON) == "audit-lisi-2026-05-04"
     assert session_stream("00ff") == "session-00ff"
     assert STREAM == "installation"
     assert FREEZE_STREAM == "freeze"

@@ -1,22 +1,22 @@
 """The `fta-approval` command."""
 
-import asyncio
 import importlib.metadata
-import os
-import socket
-import sqlite3
 import sys
-from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
 
 import click
 
+from web.audit.commands import audit
 from web.logs import set_up_logs
+from web.shell import (
+    given_settings,
+    listen_on,
+    run,
+    run_on_store,
+    say_plainly,
+    settings_in_force,
+)
 
-WRONG_SETTINGS = 2
 MAX_WHY = 200
-
-T = TypeVar("T")
 
 
 def main() -> None:
@@ -55,9 +55,9 @@ def serve(listen: str | None) -> None:
     """
     from web.serving import serve as serve_until_stopped
 
-    settings = _settings(**({"listen": listen} if listen else {}))
-    listening = _listen(*settings.address)
-    _run(serve_until_stopped(settings, listening, say=_say))
+    settings = given_settings(**({"listen": listen} if listen else {}))
+    listening = listen_on(*settings.address)
+    run(serve_until_stopped(settings, listening, say=say_plainly))
 
 
 @cli.command()
@@ -97,7 +97,7 @@ def demo(port: int, folder: str | None, speed: int) -> None:
 
     if speed > 1 and folder is not None:
         raise click.UsageError("--speed above 1 and --folder do not go together")
-    _run(run_demo(port, folder, say=_say, speed=speed))
+    run(run_demo(port, folder, say=say_plainly, speed=speed))
 
 
 @cli.command()
@@ -128,7 +128,7 @@ def simulator(port: int, callback: str | None) -> None:
     """
     from web.demo import run_simulator
 
-    _run(run_simulator(port, callback, say=_say))
+    run(run_simulator(port, callback, say=say_plainly))
 
 
 @cli.group()
@@ -152,7 +152,7 @@ def rebuild(name: str | None) -> None:
     from web.rebuilding import UnknownProjection, rebuild_read_models
 
     try:
-        rebuild_read_models(_settings(), name)
+        rebuild_read_models(given_settings(), name)
     except UnknownProjection as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
     except (FileNotFoundError, EventSourcingError) as error:
@@ -178,7 +178,7 @@ def end_sessions(userid: str) -> None:
 
     if not SENDER.fullmatch(userid):
         raise click.BadParameter("is not the userid of a member", param_hint="USERID")
-    _run_on_store(session_ending.end_sessions(_settings(), userid, say=_say))
+    run_on_store(session_ending.end_sessions(given_settings(), userid, say=say_plainly))
 
 
 @cli.command()
@@ -200,7 +200,7 @@ def freeze(why: str) -> None:
     said = one_line(why).strip()
     if not said or len(said) > MAX_WHY:
         raise click.BadParameter(f"say it in 1 to {MAX_WHY} characters", param_hint="--why")
-    _run_on_store(freezing.freeze(_settings(), said, say=_say))
+    run_on_store(freezing.freeze(given_settings(), said, say=say_plainly))
 
 
 @cli.command()
@@ -208,7 +208,7 @@ def thaw() -> None:
     """Let approving go on after a freeze."""
     from web import freezing
 
-    _run_on_store(freezing.thaw(_settings(), say=_say))
+    run_on_store(freezing.thaw(given_settings(), say=say_plainly))
 
 
 @cli.group()
@@ -231,7 +231,7 @@ def rotate_key(compromised: bool) -> None:
     from web.permit_keys import rotate_permit_key
 
     try:
-        rotate_permit_key(_settings(), voids_earlier=compromised, say=_say)
+        rotate_permit_key(given_settings(), voids_earlier=compromised, say=say_plainly)
     except (OSError, ValueError, EventSourcingError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -249,8 +249,10 @@ def list_webhooks(everything: bool, as_json: bool) -> None:
     from web import undelivered
     from web.findings import say
 
-    listing = undelivered.list_webhooks(_settings(), say, as_json=as_json, everything=everything)
-    _run(listing)
+    listing = undelivered.list_webhooks(
+        given_settings(), say, as_json=as_json, everything=everything
+    )
+    run(listing)
 
 
 @webhooks.command("redeliver")
@@ -269,7 +271,7 @@ def redeliver_webhooks(ids: tuple[int, ...], everything: bool) -> None:
     if bool(ids) == everything:
         raise click.UsageError("name IDs or give --all")
     try:
-        done = _run(undelivered.redeliver(_settings(), ids, say))
+        done = run(undelivered.redeliver(given_settings(), ids, say))
     except StoreUnavailable as error:
         raise click.ClickException(str(error)) from None
     if not done:
@@ -287,7 +289,7 @@ def webhook_secret(engine: str) -> None:
     from web import undelivered
 
     try:
-        _run(undelivered.show_secrets(_settings(), engine, _say))
+        run(undelivered.show_secrets(given_settings(), engine, say_plainly))
     except undelivered.UnknownEngine as error:
         raise click.BadParameter(str(error), param_hint="ENGINE") from None
 
@@ -302,7 +304,7 @@ def rotate_webhook_secret() -> None:
     from web import undelivered
 
     try:
-        _run(undelivered.rotate_secret(_settings(), _say))
+        run(undelivered.rotate_secret(given_settings(), say_plainly))
     except undelivered.SetElsewhere as error:
         raise click.ClickException(str(error)) from None
 
@@ -330,10 +332,10 @@ def doctor(userid: str | None) -> None:
     from web.doctor import Doctor, run_doctor
     from web.findings import say
 
-    settings = _settings_in_force()
+    settings = settings_in_force()
     if userid is not None and not _is_member(userid):
         raise click.BadParameter(f"{userid!r} is not the userid of a member", param_hint="--send")
-    if not _run(run_doctor(Doctor(settings, utc_now), userid, say)):
+    if not run(run_doctor(Doctor(settings, utc_now), userid, say)):
         sys.exit(1)
 
 
@@ -349,7 +351,7 @@ def show_settings(as_json: bool) -> None:
     from web import settings_shell
     from web.findings import say
 
-    _run(settings_shell.show(_settings(), say, as_json=as_json))
+    run(settings_shell.show(given_settings(), say, as_json=as_json))
 
 
 @settings.command("set")
@@ -371,7 +373,7 @@ def set_setting(name: str, value: str) -> None:
     key = name.upper().removeprefix("FTA_APPROVAL_").lower()
     text = sys.stdin.read().strip() if value == "-" else value.strip()
     try:
-        _run_on_store(settings_shell.set_one(_settings(), key, text, _say))
+        run_on_store(settings_shell.set_one(given_settings(), key, text, say_plainly))
     except settings_shell.NotSet as error:
         raise click.ClickException(str(error)) from None
 
@@ -381,7 +383,7 @@ def settings_link() -> None:
     """Print a new one-time link to the configuration page; it works once and for an hour."""
     from web import settings_shell
 
-    _run_on_store(settings_shell.link(_settings(), _say))
+    run_on_store(settings_shell.link(given_settings(), say_plainly))
 
 
 @settings.command("rotate-key")
@@ -399,7 +401,7 @@ def rotate_secret_key() -> None:
     from web.app import utc_now
 
     try:
-        key_rotation.rotate_secret_key(_settings(), utc_now(), _say)
+        key_rotation.rotate_secret_key(given_settings(), utc_now(), say_plainly)
     except (key_rotation.NotRotated, OSError, ValueError, EventSourcingError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -424,7 +426,7 @@ def publish() -> None:
     from web.menu_publishing import NotPublished, publish_menu
 
     try:
-        done = _run(publish_menu(_settings_in_force()))
+        done = run(publish_menu(settings_in_force()))
     except NotPublished as error:
         say(f"fta-approval: {error}", err=True)
         sys.exit(1)
@@ -432,88 +434,13 @@ def publish() -> None:
         say(done)
 
 
+cli.add_command(audit)
+
+
 def _is_member(userid: str) -> bool:
     from domain.identity import may_be_member
 
     return may_be_member(userid)
-
-
-def _settings(**overrides: Any) -> Any:
-    """The settings, or one line for each mistake and exit status 2."""
-    from web.settings import WrongSettings, read_settings, unknown_variables
-
-    for name in unknown_variables(os.environ):
-        click.echo(f"{name}: no setting of that name; ignored", err=True)
-    try:
-        settings = read_settings(os.environ, **overrides)
-    except WrongSettings as wrong:
-        _give_up(wrong)
-    set_up_logs(settings.log_level)
-    return settings
-
-
-def _settings_in_force() -> Any:
-    """The same with what is stored, where there is a store."""
-    from web.settings_shell import stored_over
-
-    given = _settings()
-    in_force = _run(stored_over(given))
-    return given if in_force is None else in_force
-
-
-def _give_up(wrong: Any) -> NoReturn:
-    for mistake in wrong.mistakes:
-        click.echo(mistake, err=True)
-    sys.exit(WRONG_SETTINGS)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    from web.serving import CannotListen, bound_socket
-
-    try:
-        return bound_socket(host, port)
-    except CannotListen as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T | None:
-    """Run to the end, None if Ctrl-C ended it; what can be mended is said in one line."""
-    import uvloop
-    from eventsourcing.persistence import PersistenceError
-
-    from adapters.store.schema import NewerStore
-    from web.serving import CannotListen
-    from web.settings import WrongSettings
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    except KeyboardInterrupt:
-        return None
-    except WrongSettings as wrong:  # what is stored does not fit to the environment
-        _give_up(wrong)
-    except (PersistenceError, sqlite3.Error) as error:
-        click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
-        sys.exit(1)
-    except (NewerStore, CannotListen, OSError, ValueError) as error:
-        click.echo(f"fta-approval: {error}", err=True)
-        sys.exit(1)
-
-
-def _run_on_store(work: Coroutine[Any, Any, None]) -> None:
-    """Beside a running service; what the store did not take is said in one line."""
-    from adapters.store.writer import StoreUnavailable
-
-    try:
-        _run(work)
-    except StoreUnavailable as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _say(line: str) -> None:
-    click.echo(line)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from adapters.store.event_store import EventStore
 from adapters.store.sqlite import DeliveryKey
 from domain.aggregate import Aggregate, Event
 from domain.approval import Approval
+from domain.audit import Audit
 from domain.commands import (
     Command,
     Decide,
@@ -23,6 +24,7 @@ from domain.freeze import FREEZE_STREAM, Freeze
 from domain.identity import (
     APPROVAL_STREAM,
     approval_stream,
+    audit_stream,
     inbox_stream,
     reply_id,
     same_person,
@@ -109,6 +111,14 @@ class UnitOfWork:
             inbox = Inbox(stream)
             self.add(inbox)
         return inbox
+
+    def audit(self, who: str, at: datetime) -> Audit:
+        stream = audit_stream(who, at)
+        audit = self._get(Audit, stream)
+        if audit is None:
+            audit = Audit(stream)
+            self.add(audit)
+        return audit
 
     def session(self, session: str) -> Session | None:
         return self._get(Session, session_stream(session))

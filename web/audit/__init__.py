@@ -1,0 +1,1 @@
+"""The history for auditors: found, shown, proved, taken away."""
