@@ -66,7 +66,7 @@ WORDS = {
         "approved": "您 于 20:00 通过页面同意",
     },
     "en-US": {
-        "waiting": "Waiting for me",
+        "waiting": "To decide",
         "approve": "Approve",
         "reject": "Reject",
         "comment": "Comment",

@@ -85,6 +85,7 @@ async def test_every_page_is_legible_and_accessible(
                 await page.goto(service.base + path)
                 shot = f"{name}-{size[0]}-{language[:2]}-{scheme}"
                 await look(page, shot)
+                await picture(page, f"{shot}-top", full_page=False)
                 broken += [f"{shot} {rule}" for rule in await violations(page)]
         async with seen.phone(size, scheme, language=language) as page:
             await enter(page, service, "nobody")
