@@ -191,6 +191,8 @@ async def test_what_is_not_theirs_is_neither_shown_nor_decided(service: Service)
     zhangsan = await visitor(service, "zhangsan")
     page = await picked(zhangsan, mine, other, own, {"approval_id": "no uuid"})
     assert "2_1" not in page.text and "3_1" in page.text
+    # It waits still, for others: that is what it says of it.
+    assert "这个操作由您发起，需由其他审批人决定。" in page.text and "到期" not in page.text
     form = page.batch
     assert form.fields["approvals"] == mine["approval_id"]
     form.fields["approvals"] += " " + own["approval_id"]

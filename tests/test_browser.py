@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from adapters.simulator.engine import EngineSettings
 from adapters.simulator.run import start_engine
-from tests.browser import DESKTOP, PHONE, Seen, chromium, chromium_here, look, picture
+from tests.browser import DESKTOP, PHONE, SMALL_PHONE, Seen, chromium, chromium_here, look, picture
 from tests.service import TOKEN, Clock, Service
 from tests.visitor import IN_WECOM, OUTSIDE
 
@@ -54,37 +54,72 @@ def card_of(page: Page, message: str) -> Any:
     return page.locator("article", has=page.get_by_role("heading", name=message))
 
 
-@pytest.mark.parametrize(
-    ("size", "scripts"), [(PHONE, False), (DESKTOP, True)], ids=["phone-no-scripts", "desktop"]
-)
+WORDS = {
+    "zh-CN": {
+        "waiting": "待我审批",
+        "approve": "同意",
+        "reject": "驳回",
+        "comment": "填写意见",
+        "open": "查看后审批",
+        "list": "待办",
+        "nothing": "没有待审批的事项",
+        "approved": "您 于 20:00 通过页面同意",
+    },
+    "en-US": {
+        "waiting": "To decide",
+        "approve": "Approve",
+        "reject": "Reject",
+        "comment": "Comment",
+        "open": "Open to decide",
+        "list": "To do",
+        "nothing": "Nothing waits for you",
+        "approved": "You approved via page at 20:00",
+    },
+}
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", list(WORDS))
+@pytest.mark.parametrize("size", [PHONE, SMALL_PHONE, DESKTOP], ids=lambda size: str(size[0]))
 async def test_from_the_chat_to_three_decisions(
-    service: Service, clock: Clock, menu: None, seen: Seen, size: tuple[int, int], scripts: bool
+    service: Service,
+    menu: None,
+    seen: Seen,
+    size: tuple[int, int],
+    language: str,
+    scheme: str,
+    scripts: bool,
 ) -> None:
     approve = await service.ask("1_1", message="替换故障机 10.0.0.1", risk="low")
     reject = await service.ask("2_1", message="重启 10.0.0.2")
     high = await service.ask("3_1", message="主从切换", risk="high", expires_in=3600)
-    agent = IN_WECOM if size == PHONE else OUTSIDE
-    async with seen.phone(size, scripts=scripts, agent=agent) as page:
+    agent, words = OUTSIDE if size == DESKTOP else IN_WECOM, WORDS[language]
+    shot = f"{size[0]}-{language[:2]}-{scheme}{'' if scripts else '-without-scripts'}"
+    async with seen.phone(size, scheme, scripts, agent, language=language) as page:
         await open_list(page, service, "zhangsan")
         assert "code=" not in page.url
-        await expect(page.get_by_role("heading", name="待我审批")).to_contain_text("3")
+        await expect(page.get_by_role("heading", name=words["waiting"])).to_contain_text("3")
+        await look(page, f"loop-list-{shot}")
 
-        await card_of(page, "替换故障机 10.0.0.1").get_by_role("button", name="同意").click()
-        await expect(page.get_by_role("status")).to_contain_text("您 于 20:00 通过页面同意")
-        await page.get_by_role("link", name="待办").click()
+        first, second = card_of(page, "替换故障机 10.0.0.1"), card_of(page, "重启 10.0.0.2")
+        await first.get_by_role("button", name=words["approve"]).click()
+        await expect(page.get_by_role("status")).to_contain_text(words["approved"])
+        await look(page, f"loop-approved-{shot}")
+        await page.get_by_role("link", name=words["list"]).click()
 
-        await card_of(page, "重启 10.0.0.2").get_by_text("填写意见").click()
-        await card_of(page, "重启 10.0.0.2").get_by_role("textbox").fill("先观察\n再说")
-        await card_of(page, "重启 10.0.0.2").get_by_role("button", name="驳回").click()
+        await second.get_by_text(words["comment"], exact=True).click()
+        await second.get_by_role("textbox").fill("先观察\n再说")
+        await second.get_by_role("button", name=words["reject"]).click()
         await expect(page.get_by_role("status")).to_contain_text("先观察 再说")
-        await page.get_by_role("link", name="待办").click()
+        await page.get_by_role("link", name=words["list"]).click()
 
-        await expect(page.get_by_role("button", name="同意")).to_have_count(0)
-        await page.get_by_role("link", name="查看后审批").click()
-        await page.get_by_role("button", name="同意").click()
-        await expect(page.get_by_role("status")).to_contain_text("您 于 20:00 通过页面同意")
-        await page.get_by_role("link", name="待办").click()
-        await expect(page.get_by_role("heading", name="没有待审批的事项")).to_be_visible()
+        await expect(page.get_by_role("button", name=words["approve"])).to_have_count(0)
+        await page.get_by_role("link", name=words["open"]).click()
+        await page.get_by_role("button", name=words["approve"]).click()
+        await expect(page.get_by_role("status")).to_contain_text(words["approved"])
+        await page.get_by_role("link", name=words["list"]).click()
+        await expect(page.get_by_role("heading", name=words["nothing"])).to_be_visible()
     ends = {d["data"]["approval_id"]: d["data"] for d in await service.decisions()}
     told = {key: (end["status"], end["decided_by"], end["reason"]) for key, end in ends.items()}
     assert told == {

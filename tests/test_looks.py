@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.accessibility import violations
 from tests.browser import DESKTOP, PHONE, SMALL_PHONE, Seen, chromium, look, picture
@@ -85,6 +85,7 @@ async def test_every_page_is_legible_and_accessible(
                 await page.goto(service.base + path)
                 shot = f"{name}-{size[0]}-{language[:2]}-{scheme}"
                 await look(page, shot)
+                await picture(page, f"{shot}-top", full_page=False)
                 broken += [f"{shot} {rule}" for rule in await violations(page)]
         async with seen.phone(size, scheme, language=language) as page:
             await enter(page, service, "nobody")
@@ -192,6 +193,37 @@ async def test_a_page_left_open_beyond_the_deadline_has_nothing_to_press(
         await expect(page.get_by_role("button", name="同意")).to_have_count(0)
         await expect(page.get_by_text("已到期，不能再审批")).to_be_hidden()
     seen.trouble.clear()  # of being offline
+
+
+async def test_an_answer_that_lay_in_a_sleeping_phone_brings_no_time_back(
+    service: Service, clock: Clock, seen: Seen
+) -> None:
+    approval = await service.ask(expires_in=900)
+    answered, awake = asyncio.Event(), asyncio.Event()
+
+    async def sleep(route: Route) -> None:
+        if answered.is_set():
+            await route.abort()
+            return
+        answer = await route.fetch()
+        answered.set()
+        await awake.wait()
+        await route.fulfill(response=answer)
+
+    async with seen.phone() as page:
+        await page.clock.install()
+        await enter(page, service, "zhangsan", path_of(approval))
+        await page.route("**/update/**", sleep)
+        await page.locator("#live").dispatch_event("due")
+        await answered.wait()
+        await page.locator("#meta").evaluate("it => it.dataset.asleep = 'yes'")
+        await page.clock.fast_forward("08:00:00")
+        await expect(page.get_by_role("button", name="同意")).to_be_hidden()
+        awake.set()
+        await expect(page.locator("[data-asleep]")).to_have_count(0)
+        await expect(page.locator(".left")).to_have_text("已到期")
+        await expect(page.get_by_role("button", name="同意")).to_be_hidden()
+    seen.trouble.clear()  # of what was held back
 
 
 async def test_a_page_of_a_login_that_has_ended_has_nothing_to_press(

@@ -101,7 +101,7 @@ async def context_of(request: web.Request, approval: Approval, member: str) -> d
         "action": _pretty(approval.requested.action),
         "ending": how_it_ended(approval, member, lambda at: show(at, now)),
         "reason": why(approval.ending.reason) if approval.ending else "",
-        "why_no_buttons": _why_no_buttons(request, approval, member, now),
+        "why_no_buttons": why_no_buttons(request, approval, member, now),
         "execution": execution(approval, now, lambda at: show(at, now)),
         "frozen": (await request.app[keys.READING].freeze()).in_force,
         "deliveries": _deliveries(approval),
@@ -130,9 +130,10 @@ async def _remember_opening(request: web.Request, approval: Approval, member: st
     return opened
 
 
-def _why_no_buttons(
+def why_no_buttons(
     request: web.Request, approval: Approval, member: str, now: datetime
 ) -> str | None:
+    """Why this member cannot decide what waits; None where they can, or where nothing waits."""
     if status_at(approval, now) is not Status.PENDING or may_decide(request, approval, member):
         return None
     if approval.is_requester(member):

@@ -12,7 +12,7 @@ from domain.decision import Risk
 from domain.identity import same_person
 from projections.waiting import WaitingPage, decided_by, names_of, waiting_page
 from web import keys
-from web.detail import UUID
+from web.detail import UUID, why_no_buttons
 from web.sessions import may_decide, may_see
 from web.shown import LIST, RISK, shown
 from web.timeline import execution, how_it_ended, why
@@ -102,6 +102,7 @@ def outcome(request: web.Request, approval: Approval, member: str, now: datetime
     return {
         **shown(request, approval, member, LIST, now),
         "ended": ended
+        or why_no_buttons(request, approval, member, now)
         or gettext("%(at)s 到期，无人作出决定") % {"at": show(approval.expires_at, now)},
         "why": why(ending.reason) if ending is not None else "",
         "execution": execution(approval, now, lambda at: show(at, now)),

@@ -6,7 +6,7 @@
 */
 "use strict";
 (() => {
-  let known = null, over = 0;
+  let known = null, over = 0, asked = Date.now();
 
   const two = (number) => String(number).padStart(2, "0");
 
@@ -25,7 +25,8 @@
     if (!element) return show("over", false);
     if (element !== known) {  // new, or just brought by the service
       known = element;
-      over = Date.now() + Number(element.dataset.secondsLeft) * 1000;
+      // From when it was asked for: an answer may lie for a night in a phone that sleeps.
+      over = asked + Number(element.dataset.secondsLeft) * 1000;
     }
     const left = Math.max(0, Math.ceil((over - Date.now()) / 1000));
     const isOver = left === 0;
@@ -39,6 +40,8 @@
     }
   };
 
+  document.addEventListener("htmx:beforeRequest", (event) => { event.detail.xhr.asked = Date.now(); });
+  document.addEventListener("htmx:beforeOnLoad", (event) => { asked = event.detail.xhr.asked; });
   addEventListener("pageshow", tick);
   document.addEventListener("visibilitychange", tick);
   document.addEventListener("htmx:afterSettle", tick);
