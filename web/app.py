@@ -129,6 +129,7 @@ def create_app(
     to_receivers = in_force.following(lambda now: reachable(now, listening_on))
     app.cleanup_ctx.append(partial(_talk_to_receivers, reachable=to_receivers))
     app.cleanup_ctx.append(_follow_the_settings)
+    app.cleanup_ctx.append(lambda app: _reaction(parts.lease, parts.tree.run))
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, pusher_of(app, sleep).run))
@@ -149,6 +150,8 @@ def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -
     app[keys.WRITER] = parts.writer
     app[keys.RUNNER] = parts.runner
     app[keys.READING] = parts.reading
+    app[keys.NEWEST_HEAD] = parts.newest_head
+    app[keys.TREE] = parts.tree
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
     app[keys.FEED] = Feed(parts.reading, parts.feed_id, app[keys.PERMITS].of)
@@ -274,6 +277,7 @@ async def _offer_a_link(app: web.Application) -> None:
 
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
     tails = [asyncio.create_task(app[key].run()) for key in (keys.FEED, keys.VIEWERS)]
+    tails.append(asyncio.create_task(app[keys.NEWEST_HEAD].follow()))
     yield
     for tail in tails:
         tail.cancel()
