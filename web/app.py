@@ -51,6 +51,7 @@ from web.engines import Engines
 from web.entrance import let_in
 from web.errors import Handler, api_errors, page_errors
 from web.event_stream import Readers
+from web.evidence_checking import DailyCheck
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
@@ -134,6 +135,7 @@ def create_app(
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, pusher_of(app, sleep).run))
     if clockwork:
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, daily_check_of(app).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
     app.on_response_prepare.append(label)
     app.on_shutdown.append(_let_readers_go)
@@ -383,6 +385,12 @@ def pusher_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
     letterhead = Letterhead(feed.feed_id, secrets, feed.permit_of)
     reading, writer, clock = app[keys.READING], app[keys.WRITER], app[keys.CLOCK]
     return Pusher(reading, writer, client, clock, letterhead, sleep, app[keys.TALLY].webhook)
+
+
+def daily_check_of(app: web.Application) -> DailyCheck:
+    """What verifies the history of that service once a day."""
+    given = app[keys.IN_FORCE].given
+    return DailyCheck(given, app[keys.READING], app[keys.WRITER], app[keys.CLOCK])
 
 
 def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:

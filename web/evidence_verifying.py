@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from adapters.store.snapshot import Snapshot, opened_snapshot
 from adapters.store.writer import Writer
 from domain.commands import RecordVerification
 from domain.unit import Directory
-from web.app import utc_now
 from web.settings import Settings
 from web.shell_account import shell_account
 
@@ -128,7 +128,7 @@ def verify(
         FileNotFoundError: There is no event store, or no file of heads where one was named.
         BadKey, OSError, sqlite3.Error, NewerStore
     """
-    outside = _outside(settings, heads)
+    outside = heads_outside(settings) if heads is None else read_heads(Path(heads))
     with opened_snapshot(settings.database) as snapshot, (bar or progress_bar)() as shown:
         task = shown.add_task("verifying", total=snapshot.count())
         begun = time.monotonic()
@@ -141,7 +141,7 @@ def verify(
         return Report(found, outside, key is None, time.monotonic() - begun)
 
 
-async def record(settings: Settings, report: Report) -> None:
+async def record(settings: Settings, report: Report, at: datetime) -> None:
     """
     Keep in the history that it was verified, and with what result.
 
@@ -152,14 +152,15 @@ async def record(settings: Settings, report: Report) -> None:
         writer = Writer(store, _without_read_models, list)
         writer.start()
         try:
-            await writer.execute(recorded(report.found, shell_account(), "shell"))
+            command = recorded(report.found, shell_account(), "shell", at)
+            await writer.execute(command)
         finally:
             await asyncio.to_thread(writer.stop)
 
 
-def recorded(found: Verification, by: str, via: str) -> RecordVerification:
+def recorded(found: Verification, by: str, via: str, at: datetime) -> RecordVerification:
     return RecordVerification(
-        at=utc_now(),
+        at=at,
         by=by,
         via=via,
         tree_size=found.tree_size,
@@ -179,9 +180,8 @@ def progress_bar() -> Progress:
     )
 
 
-def _outside(settings: Settings, given: str | None) -> HeadFile:
-    if given is not None:
-        return read_heads(Path(given))
+def heads_outside(settings: Settings) -> HeadFile:
+    """Of the file that the settings name, if there is one."""
     own = Path(settings.tree_heads) if settings.tree_heads else None
     return read_heads(own) if own is not None and own.exists() else HeadFile()
 

@@ -47,6 +47,7 @@ def verify(
 ) -> bool:
     """Whether everything is as it was recorded; told, and recorded too where that is wanted."""
     from web import evidence_verifying
+    from web.app import utc_now
     from web.shell import run
 
     try:
@@ -60,7 +61,7 @@ def verify(
             say(line)
     if is_recorded:
         try:
-            run(evidence_verifying.record(settings, report))
+            run(evidence_verifying.record(settings, report, utc_now()))
         except (StoreUnavailable, EventSourcingError, OSError, sqlite3.Error) as error:
             say(f"fta-approval: not recorded in the history: {error}", err=True)
     return report.is_good
