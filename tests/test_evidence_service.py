@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from adapters.evidence.head_file import read_heads
@@ -203,8 +204,9 @@ async def test_what_is_wrong_is_said_loudly_and_recorded(service: Service, clock
 class Slow(DailyCheck):
     """Would rest for years after its first portion."""
 
-    def __init__(self, *parts: Any, rest: float) -> None:
-        super().__init__(*parts, rest=rest)
+    def __init__(self, app: web.Application) -> None:
+        settings, clock = app[keys.IN_FORCE].given, app[keys.CLOCK]
+        super().__init__(settings, app[keys.READING], app[keys.WRITER], clock, rest=1e9)
         self.began, self.ended = threading.Event(), threading.Event()
 
     def _verify(self, stopped: threading.Event) -> Verification:
@@ -218,11 +220,7 @@ class Slow(DailyCheck):
 async def test_the_end_of_the_service_does_not_wait_for_a_verification(
     service: Service, clock: Clock
 ) -> None:
-    app = service.app
-    settings = app[keys.IN_FORCE].given
-    for number in range(3):
-        await service.ask(f"{number}_1")
-    slow = Slow(settings, app[keys.READING], app[keys.WRITER], clock, rest=1e9)
+    slow = Slow(service.app)
     clock.advance(days=1)
     looks = asyncio.create_task(slow.look())
     assert await asyncio.to_thread(slow.began.wait, WITHIN_S)

@@ -156,9 +156,10 @@ class Snapshot:
         return None if found and found[0] == b"ok" else _text(found[0] if found else b"")
 
     def _portions(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
-        with closing(self._connection.execute(statement, values)) as cursor:
-            while portion := cursor.fetchmany(AT_ONCE):
-                yield portion
+        # Left to the connection to close: who does not read on may be another thread by then.
+        cursor = self._connection.execute(statement, values)
+        while portion := cursor.fetchmany(AT_ONCE):
+            yield portion
 
     def _all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
