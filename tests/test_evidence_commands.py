@@ -117,7 +117,7 @@ async def test_a_key_from_outside_goes_before_those_of_the_store(
     evidence: Evidence, tmp_path: Path
 ) -> None:
     key = key_file(evidence, tmp_path)
-    for given in (key, key.read_text().split()[0]):
+    for given in (key, key.read_text().splitlines()[1].split()[0]):
         status, said, _ = await audit(evidence, "verify", "--no-record", "--key", given)
         assert status == 0 and "the store itself names" not in said
     other = "A" * 43 + "="

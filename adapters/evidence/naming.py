@@ -33,6 +33,11 @@ class Problem:
     between: tuple[int, int] | None = None
     """The sizes of two heads: the first still agrees, the second does not any more."""
 
+    @property
+    def has_no_place(self) -> bool:
+        """Whether no event is named as what was altered."""
+        return self.kind in ("head", "stream", "leaf", "unreadable")
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -142,6 +147,9 @@ def name_it(found: Disagreement) -> Problem:
     events_say = head is not None and _is_root(found, head, _event_hashes(found))
     if head is not None and events_say:
         return _leaf_altered(found, head)
+    if head is None and found.row is None and found.leaf is not None:
+        what = f"a leaf is recorded for position {found.leaf[1]}, and no event and no head for it"
+        return Problem("leaf", f"{what}: either it was added, or those were removed", found.leaf[1])
     leaves_say = head is not None and _is_root(found, head, _leaf_hashes(found))
     problem = _event_altered(found)
     if head is not None and not leaves_say:
@@ -156,8 +164,9 @@ def name_it(found: Disagreement) -> Problem:
 
 def _leaf_altered(found: Disagreement, head: TreeHead) -> Problem:
     fine = f"the events themselves are as the head of size {head.tree_size} says"
-    if found.row is None:
-        return Problem("leaf", f"a leaf was added at index {found.index}; {fine}")
+    if found.row is None or (found.leaf is not None and found.leaf[0] < found.index):
+        added = found.index if found.leaf is None else found.leaf[0]
+        return Problem("leaf", f"a leaf was added at index {added}; {fine}")
     what = (
         f"is as it was, but its recorded leaf (index {found.index}) was altered or removed; {fine}"
     )

@@ -88,7 +88,8 @@ class Verifier:
         try:
             self._run()
         except ProblemFound as wrong:
-            self.found.problem = wrong.problem
+            self.found.problem = self._damage() if wrong.problem.has_no_place else None
+            self.found.problem = self.found.problem or wrong.problem
         except sqlite3.Error as error:
             self.found.problem = Problem(
                 "database", f"the file of the store is damaged: SQLite cannot read on ({error})",
@@ -257,8 +258,14 @@ class Verifier:
             )  # fmt: skip
         if (gap := self._snapshot.first_gap()) is not None:
             raise ProblemFound(Problem.gap(gap))
-        if (damage := self._snapshot.damage()) is not None:
-            raise ProblemFound(Problem("database", f"SQLite finds its file damaged: {damage}"))
+        if (damaged := self._damage()) is not None:
+            raise ProblemFound(damaged)
+
+    def _damage(self) -> Problem | None:
+        """What may be the cause of everything else: an index that hides what is there, say."""
+        if (damage := self._snapshot.damage()) is None:
+            return None
+        return Problem("database", f"SQLite finds its file damaged: {damage}")
 
 
 class _StoredHeads:
