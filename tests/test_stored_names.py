@@ -146,6 +146,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "freeze.began": {"by": str, "why": str},
     "freeze.ended": {"by": str},
     "installation.secrets-resealed": {"by": str, "sealed": dict[str, str]},
+    "installation.restored": {
+        "by": str,
+        "feed_id": str,
+        "earlier_feed_id": str,
+        "position": int,
+        "as_of": datetime,
+    },
     "configuration.changed": {
         "by": str,
         "via": str,
@@ -153,10 +160,12 @@ FIELDS: dict[str, dict[str, Any]] = {
         "sealed": dict[str, str],
         "fingerprints": dict[str, str | None],
         "told": list[str],
+        "names": dict[str, list[str]],
     },
     "configuration.resealed": {"by": str, "sealed": dict[str, str]},
     "configuration.link-offered": {"by": str, "link": str, "expires_at": datetime},
     "configuration.link-used": {"by": str, "link": str},
+    "configuration.link-withdrawn": {"by": str, "link": str},
     "configuration.told": {
         "notice": str,
         "to": str,
@@ -438,6 +447,13 @@ GOLDEN: list[tuple[str, bytes]] = [
         + b'"by":"shell:root","sealed":{"k-1":"YW5ldw=="}}',
     ),
     (
+        "installation.restored",
+        b'{"originator_id":"installation","originator_version":5,'
+        + AT_NOON
+        + b'"by":"shell:root","feed_id":"f-2","earlier_feed_id":"f-1","position":17,'
+        b'"as_of":"2026-05-04T11:00:00Z"}',
+    ),
+    (
         "configuration.changed",
         CONFIGURATION
         + b'"by":"wangwu","via":"page","values":{"super_approvers":"wangwu,lisi","app_url":null},'
@@ -445,6 +461,11 @@ GOLDEN: list[tuple[str, bytes]] = [
         b'"webhook_secret":null},"told":["wangwu","lisi"]}',
     ),
     ("configuration.changed", CONFIGURATION + b'"by":"environment","via":"environment"}'),
+    (
+        "configuration.changed",
+        CONFIGURATION + b'"by":"shell:root","via":"shell","sealed":{"api_tokens":"c2VhbGVk"},'
+        b'"fingerprints":{"api_tokens":"00ff"},"names":{"api_tokens":["fta","bcs"]}}',
+    ),
     (
         "configuration.resealed",
         CONFIGURATION + b'"by":"shell:root","sealed":{"wecom_secret":"YW5ldw=="}}',
@@ -454,6 +475,7 @@ GOLDEN: list[tuple[str, bytes]] = [
         CONFIGURATION + b'"by":"shell:root","link":"00ff","expires_at":"2026-05-04T13:00:00Z"}',
     ),
     ("configuration.link-used", CONFIGURATION + b'"by":"link:00ff","link":"00ff"}'),
+    ("configuration.link-withdrawn", CONFIGURATION + b'"by":"shell:root","link":"00ff"}'),
     (
         "configuration.told",
         CONFIGURATION
@@ -724,7 +746,7 @@ class Words:
     "words",
     [
         Words(Verdict, {"approve", "reject"}),
-        Words(Channel, {"wecom-text", "wecom-card", "web", "clock", "api"}),
+        Words(Channel, {"wecom-text", "wecom-card", "web", "clock", "api", "shell"}),
         Words(Capacity, {"approver", "super-approver"}),
         Words(Status, {"pending", "approved", "rejected", "expired", "cancelled", "revoked"}),
         Words(Risk, {"low", "medium", "high"}),
