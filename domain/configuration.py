@@ -167,7 +167,7 @@ class Configuration(Aggregate):
         self.trigger(self.LinkUsed, at, by=by, link=hashed)
 
     def withdraw_link(self, by: str, at: datetime) -> None:
-        """Let the one offered last lead nowhere; if it was used, or there is none, nothing happens."""
+        """Let the one offered last lead nowhere; if there is none, or it was used, nothing."""
         if self.link is not None and not self.link.is_used:
             self.trigger(self.LinkWithdrawn, at, by=by, link=self.link.hashed)
 
