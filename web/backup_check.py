@@ -47,9 +47,10 @@ def progress_bars() -> Iterator[Callable[[str], Advance]]:
 
 def sizes(inventory: Inventory) -> str:
     """What a copy holds, in words."""
-    each = f", {inventory.size // inventory.approvals:,} for each approval"
+    each = ""
+    if inventory.approvals:
+        each = f", {inventory.size // inventory.approvals:,} for each approval"
     return (
         f"{inventory.events:,} events up to position {inventory.position:,}, "
-        f"{inventory.approvals:,} approvals; {inventory.size:,} bytes"
-        f"{each if inventory.approvals else ''}"
+        f"{inventory.approvals:,} approvals; {inventory.size:,} bytes{each}"
     )

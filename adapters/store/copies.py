@@ -176,10 +176,10 @@ def _check_streams(store: sqlite3.Connection, position: int) -> None:
 
 
 def unended(path: Path, begun: str, ends: Sequence[str]) -> list[str]:
-    """Streams of a store in which the one kind of event (its topic) stands, and none of the others."""
+    """Streams of a store that hold the one kind of event (its topic) and none of the others."""
     with closing(_opened(path, "mode=rw")) as store:
         rows = store.execute(
-            "SELECT originator_id FROM stored_events WHERE topic = ? EXCEPT "
+            "SELECT originator_id FROM stored_events WHERE topic = ? EXCEPT "  # noqa: S608  # marks
             f"SELECT originator_id FROM stored_events WHERE topic IN ({marks(ends)})",
             [begun, *ends],
         )
