@@ -31,7 +31,7 @@ from tests.test_crash import (
     free_port,
     patient_wecom,
 )
-from web.backup import NotBackedUp, back_up
+from web.backup import NotBackedUp, back_up, name_finally
 from web.parts import opened_vault
 from web.secret_key import key_path, secret_key
 
@@ -219,6 +219,30 @@ def test_a_store_whose_events_may_be_changed_is_not_taken_for_one(
         copy.execute("DROP TRIGGER events_are_never_changed")
     with pytest.raises(DamagedCopy, match="has no events_are_never_changed"):
         examine(tmp_path / "copy.db", passing)
+
+
+def test_a_damaged_page_is_found_whatever_it_holds(store: EventStore, tmp_path: Path) -> None:
+    backed_up(tmp_path)
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(copy)) as opened:
+        (size,) = opened.execute("PRAGMA page_size").fetchone()
+        (page,) = opened.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'delivery_keys'"
+        ).fetchone()
+    raw = bytearray(copy.read_bytes())
+    raw[(page - 1) * size : page * size] = bytes(size)
+    copy.write_bytes(raw)
+    with pytest.raises(DamagedCopy, match="SQLite finds it damaged"):
+        examine(copy, passing)
+
+
+def test_a_file_that_came_meanwhile_keeps_its_name(tmp_path: Path) -> None:
+    part, target = tmp_path / "copy.db.part", tmp_path / "copy.db"
+    part.write_text("fresh")
+    target.write_text("of somebody else")
+    with pytest.raises(FileExistsError):
+        name_finally(part, target)
+    assert target.read_text() == "of somebody else"
 
 
 def test_damaged_pages_and_what_is_no_database_are_found(store: EventStore, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from adapters.store.copies import DamagedCopy
 from adapters.store.event_store import BeingRestored, open_event_store, restoring_lease
 from adapters.store.lease import FileLease
 from adapters.store.schema import SCHEMA_VERSION, NewerStore
+from domain.configuration import Configuration, Via
 from domain.installation import Installation
 from projections.outbox import all_messages
 from projections.runner import ALL
@@ -23,13 +24,14 @@ from tests.scenario import NOON
 from tests.stores import everything, open_read_models
 from tests.test_backup import add, crashed, damaged, founded, rows
 from web.backup import NO_LINKS
+from web.in_force import Secrets
 from web.key_rotation import rotate_secret_key
 from web.parts import build_parts
 from web.rebuilding import rebuild_read_models
 from web.restoring import NotRestored, restore
-from web.restoring_files import StoreInUse
+from web.restoring_files import StoreInUse, put_in_place
 from web.secret_key import key_path
-from web.vault import WrongSecretKey
+from web.vault import Vault, WrongSecretKey
 
 Restored = Installation.Restored
 
@@ -103,6 +105,24 @@ def test_it_is_refused_while_another_process_has_the_store_open(folder: Path) ->
     put_back(folder)
 
 
+def test_who_has_it_open_is_told_before_the_work_begins(folder: Path) -> None:
+    damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = 5")
+    with closing(open_event_store(store_in(folder).database)) as store:
+        store.last_position()
+        assert "is in use by another process" in refused(folder)
+
+
+def test_who_opened_it_meanwhile_keeps_it_in_place(folder: Path) -> None:
+    fresh = folder / "fresh"
+    fresh.write_text("fresh")
+    with closing(open_event_store(store_in(folder).database)) as store:
+        store.last_position()
+        with pytest.raises(StoreInUse):
+            put_in_place(fresh, database(folder), NOON)
+    assert not restored(folder)
+    assert fresh.exists()
+
+
 def test_nobody_opens_a_store_while_it_is_restored(folder: Path) -> None:
     held = restoring_lease(database(folder))
     assert held.try_take()
@@ -136,6 +156,17 @@ def test_a_newer_copy_moves_nothing(folder: Path) -> None:
 def test_a_copy_sealed_with_another_key_moves_nothing(folder: Path) -> None:
     rotate_secret_key(store_in(folder), NOON, print)
     assert "put back the key with which the service ran before" in refused(folder)
+
+
+def test_a_setting_that_the_key_does_not_open_moves_nothing(folder: Path) -> None:
+    configuration = Configuration()
+    sealed = Secrets(Vault(bytes(32)), b"").change_of({"wecom_secret": "a"})
+    configuration.change(sealed, 0, "wangwu", Via.PAGE, NOON)
+    (folder / "copy.db").unlink()
+    with closing(open_event_store(store_in(folder).database)) as store:
+        store.save(configuration.collect_events())
+    copied(folder)
+    assert "the stored setting wecom_secret cannot be opened" in refused(folder)
 
 
 def test_without_its_key_nothing_is_restored_and_no_key_is_made(folder: Path) -> None:

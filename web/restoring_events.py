@@ -137,7 +137,6 @@ def _renewed(changes: Changes, restoring: Restoring, feed_id: str, vault: Vault)
         raise StillHarmful("no service has run on this store yet: there is nothing to restore")
     (installation,), by, at = found, restoring.by, restoring.at
     earlier = installation.feed_id
-    Keyring(lambda: installation, vault).check()
     position = restoring.inventory.position
     installation.restore(feed_id, by, at, position=position, as_of=restoring.as_of)
     add_permit_key(installation, vault, at, by, voids_earlier=True)
