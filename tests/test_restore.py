@@ -3,15 +3,18 @@
 import asyncio
 import base64
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from adapters.engine.client import EngineClient
 from adapters.engine.errors import BadPermit, FeedChanged
+from adapters.simulator.wecom import SimulatedWeCom
 from adapters.store.event_store import open_event_store
 from domain.approval import Approval
 from domain.commands import FreezeApprovals, ThawApprovals
@@ -21,11 +24,20 @@ from domain.installation import STREAM, Installation
 from tests import confidential
 from tests.configuring import set_here
 from tests.conftest import StartService
+from tests.process import SCRIPT, ServiceProcess
 from tests.putting_back import Shelf, database_of, settings_of, shelf
 from tests.receiver import Receiver
 from tests.scenario import ask
 from tests.service import NOON, TOKEN, WITHIN_S, Clock, Service
 from tests.test_configuration_page import FREE, link_in, used
+from tests.test_crash import (
+    PREFIX_PATH,
+    Load,
+    environment,
+    free_port,
+    patient_wecom,
+    whole_feed,
+)
 from tests.test_permits_over_http import ACTION, approved, code, public_keys, redeem
 from tests.visitor import Visitor
 from web import keys
@@ -36,6 +48,9 @@ from web.restoring_events import WITHHELD
 from web.secret_key import secret_key
 from web.settings import PREFIX, read_settings
 
+__all__ = ["patient_wecom"]
+
+ENDED_WITHIN_S = 120.0
 MEMBERS = ("zhangsan", "lisi", "wangwu")
 
 Back = Callable[..., Awaitable[Service]]
@@ -397,3 +412,74 @@ async def test_the_store_that_stood_there_keeps_every_event_under_another_name(
     with closing(open_event_store(f"sqlite:///{aside}")) as store:
         assert store.events_of(approval_stream(lost["reply_id"]))
     assert copy.stat().st_mode & 0o777 == 0o600
+
+
+# With real processes.
+
+
+async def command(settings: dict[str, str], *words: str | Path) -> tuple[int, str]:
+    """What an administrator types: exit status, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        SCRIPT,
+        *words,
+        env=settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), ENDED_WITHIN_S)
+    assert process.returncode is not None
+    return process.returncode, out.decode() + confidential.note_said(str(words[0]), err.decode())
+
+
+async def test_a_killed_service_is_put_back_and_goes_on(
+    tmp_path: Path, patient_wecom: tuple[SimulatedWeCom, str]
+) -> None:
+    wecom, url = patient_wecom
+    port = free_port()
+    settings = environment(tmp_path, wecom, url, port)
+    base, copy = f"http://127.0.0.1:{port}{PREFIX_PATH}", tmp_path / "copy.db"
+    service = ServiceProcess(settings, tmp_path)
+    async with aiohttp.ClientSession() as http:
+        load = Load(base, wecom, http)
+        async with service:
+            assert (await wecom.save_callback(f"{base}/wechat/entry/")).ok
+            working = asyncio.create_task(load.run())
+            await asked_at_least(load, 100)
+            known = {one.obj_id for one in load.all if one.answered}
+            assert (await command(settings, "backup", copy))[0] == 0
+            await asked_at_least(load, len(load.all) + 100)
+            status, said = await command(settings, "restore", copy, "--replace")
+            assert (status, "the service runs" in said) == (1, True), said
+            await service.kill()
+            await asyncio.gather(working, return_exceptions=True)
+        lost = {one.obj_id for one in load.all} - subjects(copy)
+        assert lost
+        assert (await command(settings, "restore", copy, "--replace"))[0] == 0
+        async with service:
+            feed = await whole_feed(load)
+            ends = {decision["subject"]: decision["type"] for decision in feed}
+            assert set(ends) == subjects(copy)
+            approved = {name for name, end in ends.items() if end == "fta.approval.approved"}
+            assert known <= approved, "acknowledged before the copy was begun"
+            rest = [d["data"]["reason"] for d in feed if d["subject"] not in approved]
+            assert rest == ["restored"] * len(rest)
+            again = next(one for one in load.all if one.obj_id in lost)
+            again.approval_id, again.answered, again.msg_id = None, False, again.msg_id + 10**6
+            await load.finish(again)
+            assert (await whole_feed(load))[-1]["subject"] == again.obj_id
+            assert await service.terminate() == 0
+
+
+async def asked_at_least(load: Load, count: int) -> None:
+    async with asyncio.timeout(ENDED_WITHIN_S):
+        while len(load.all) < count:
+            await asyncio.sleep(0.005)
+
+
+def subjects(copy: Path) -> set[str]:
+    """Of every request in it."""
+    with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as store:
+        found = store.execute(
+            "SELECT originator_id FROM stored_events WHERE topic = 'approval.requested'"
+        )
+        return {stream.removeprefix("approval-") for (stream,) in found}
