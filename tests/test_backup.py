@@ -38,6 +38,11 @@ from web.secret_key import key_path, secret_key
 __all__ = ["patient_wecom"]
 
 ENDED_WITHIN_S = 120.0
+NAMED = {
+    "LAST": "(SELECT MAX(position) FROM stored_events)",
+    "ASKED": "(SELECT MIN(position) FROM stored_events WHERE topic = 'approval.requested')",
+}
+"""Positions that statements of the tests name."""
 
 
 def founded(folder: Path, approvals: int = 3) -> EventStore:
@@ -177,6 +182,8 @@ def damaged(copy: Path, *statements: str) -> None:
         for name, _ in kept:
             store.execute(f"DROP TRIGGER {name}")
         for statement in statements:
+            for name, position in NAMED.items():
+                statement = statement.replace(name, position)
             store.execute(statement)
         for _, sql in kept:
             store.execute(sql)
@@ -187,14 +194,14 @@ def damaged(copy: Path, *statements: str) -> None:
     ("statement", "found"),
     [
         ("DELETE FROM stored_events WHERE position = 2", "has not all of its events"),
-        ("DELETE FROM stored_events WHERE position = 7", "after position 6 are missing"),
-        ("UPDATE stored_events SET state = x'00' WHERE position = 5", "cannot be read"),
-        ("UPDATE stored_events SET topic = 'a.b' WHERE position = 5", "of an unknown kind"),
+        ("DELETE FROM stored_events WHERE position = LAST", "after position .* are missing"),
+        ("UPDATE stored_events SET state = x'00' WHERE position = ASKED", "cannot be read"),
+        ("UPDATE stored_events SET topic = 'a.b' WHERE position = ASKED", "of an unknown kind"),
         (
-            "UPDATE stored_events SET originator_version = 9 WHERE position = 5",
+            "UPDATE stored_events SET originator_version = 9 WHERE position = ASKED",
             "says that it is another event",
         ),
-        ("UPDATE stored_events SET state = 7 WHERE position = 5", "cannot be read"),
+        ("UPDATE stored_events SET state = 7 WHERE position = ASKED", "cannot be read"),
         ("DROP TABLE stored_events", "is no event store"),
     ],
 )
@@ -270,7 +277,8 @@ def test_a_newer_store_is_left_to_newer_programs(store: EventStore, tmp_path: Pa
 def test_a_damaged_store_gives_no_copy(store: EventStore, tmp_path: Path) -> None:
     store.close()
     damaged(
-        tmp_path / "fta-approval.db", "UPDATE stored_events SET state = x'00' WHERE position = 5"
+        tmp_path / "fta-approval.db",
+        "UPDATE stored_events SET state = x'00' WHERE position = ASKED",
     )
     with pytest.raises(NotBackedUp, match=r"of no use, and was removed: .* cannot be read"):
         backed_up(tmp_path)

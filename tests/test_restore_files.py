@@ -68,7 +68,7 @@ def restored(folder: Path) -> bool:
         assert "approval.cancelled" not in topics
         return False
     assert topics.count("approval.requested") == topics.count("approval.cancelled") == 3
-    assert topics.count("installation.secret-made") == 4
+    assert "installation.secret-made" in topics[topics.index(Restored.TOPIC) :]
     return True
 
 
@@ -106,7 +106,7 @@ def test_it_is_refused_while_another_process_has_the_store_open(folder: Path) ->
 
 
 def test_who_has_it_open_is_told_before_the_work_begins(folder: Path) -> None:
-    damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = 5")
+    damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = ASKED")
     with closing(open_event_store(store_in(folder).database)) as store:
         store.last_position()
         assert "is in use by another process" in refused(folder)
@@ -143,7 +143,7 @@ def test_nobody_opens_a_store_while_it_is_restored(folder: Path) -> None:
 
 
 def test_a_copy_that_is_not_whole_moves_nothing(folder: Path) -> None:
-    damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = 5")
+    damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = ASKED")
     assert "cannot be read" in refused(folder)
 
 
