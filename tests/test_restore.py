@@ -168,9 +168,12 @@ async def test_the_client_for_engines_sees_the_change_and_gives_nothing_of_the_o
     await approved(service, "1_1")
     feed_id = service.app[keys.FEED].feed_id
     position = int((await service.decisions())[-1]["id"])
+    waits = await service.ask("2_1")
     copy = copies.back_up(service)
     service = await back(service, copy)
     async with EngineClient(service.base, TOKEN) as client, asyncio.timeout(WITHIN_S):
+        found = await client.look(waits["approval_id"])
+        assert (found.status, found.reason, found.decided_by) == ("cancelled", "restored", None)
         async with aclosing(client.decisions(position, feed_id)) as decisions:
             with pytest.raises(FeedChanged):
                 await anext(decisions)

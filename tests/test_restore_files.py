@@ -258,6 +258,22 @@ def test_a_log_that_is_left_alone_is_never_read_into_the_restored_store(folder: 
     assert aside.read_bytes() == kept
 
 
+def test_a_store_behind_a_link_is_put_back_where_it_is(folder: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with closing(open_event_store(store_in(folder).database)):
+        pass
+    shutil.move(database(folder), disk / "store.db")
+    database(folder).symlink_to(disk / "store.db")
+    before = rows(disk / "store.db")
+    put_back(folder)
+    assert database(folder).is_symlink()
+    assert restored(folder)
+    (aside,) = disk.glob("store.db.replaced-*")
+    assert rows(aside) == before
+    assert sorted(path.name for path in disk.iterdir()) == ["store.db", aside.name]
+
+
 def test_a_store_that_sqlite_cannot_read_is_moved_as_it_is(folder: Path) -> None:
     words = b"no database at all, and longer than a header of SQLite would be" * 20
     database(folder).write_bytes(words)

@@ -45,14 +45,16 @@ def restore(settings: Settings, copy: Path, at: datetime, say: Say, *, replace: 
     database = sqlite_path(settings.database)
     database.parent.mkdir(parents=True, exist_ok=True)
     with _alone(settings, database):
-        _check_what_stands(database, copy, replace=replace)
+        place = database.resolve()  # where SQLite keeps what belongs to it, if this is a link
+        _check_what_stands(place, copy, replace=replace)
         vault = Vault(_key_that_is_there(settings))
-        part, views = (beside_database(settings, end) for end in (".restored", ".restored-views"))
+        part = place.with_name(f"{place.name}.restored")
+        views = beside_database(settings, ".restored-views")
         try:
             _remove(part, views)
             restoring, done = _prepared(copy, part, views, vault, at)
-            _let_belong_to_whom_it_did(part, database)
-            aside = put_in_place(part, database, at)
+            _let_belong_to_whom_it_did(part, place)
+            aside = put_in_place(part, place, at)
             replace_read_models(views, beside_database(settings, "-views"))
         except sqlite3.Error as error:
             raise NotRestored(f"the copy cannot be put back: {error}") from error

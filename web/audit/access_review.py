@@ -40,7 +40,7 @@ AT_ONCE = 500
 # Chinese one takes the wide signs for the narrow ones (OWASP, CSV Injection).
 LIKE_A_FORMULA = re.compile(r"\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 BOM = "\ufeff"
-"""Without it a spreadsheet on Windows takes Chinese for something else."""
+"""Without it Excel takes UTF-8 for something else."""
 
 Row = Sequence[str]
 Period = tuple[datetime | None, datetime | None]
@@ -48,7 +48,12 @@ Period = tuple[datetime | None, datetime | None]
 
 
 async def access_review(
-    given: Settings, first: date | None, last: date | None, write: Callable[[str], None]
+    given: Settings,
+    first: date | None,
+    last: date | None,
+    write: Callable[[str], None],
+    *,
+    bom: bool,
 ) -> None:
     """
     Write the review of some days, both included, in the time zone of the settings.
@@ -72,7 +77,7 @@ async def access_review(
                 form="csv",
             )
         )
-        write(BOM + line(COLUMNS))
+        write((BOM if bom else "") + line(COLUMNS))
         for row in rows_of(store, _period(first, last, zone), zone):
             write(line(row))
 

@@ -14,7 +14,8 @@ def audit() -> None:
 @audit.command("access-review")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
-def access_review(first: datetime | None, last: datetime | None) -> None:
+@click.option("--bom", is_flag=True, help="Let Excel know that it is UTF-8.")
+def access_review(first: datetime | None, last: datetime | None, bom: bool) -> None:
     """
     Print who had which right from when to when, and what was decided as a super approver; as CSV.
 
@@ -32,7 +33,7 @@ def access_review(first: datetime | None, last: datetime | None) -> None:
     if first is not None and last is not None and last < first:
         raise click.BadParameter("is before --from", param_hint="--to")
     begin, end = (day.date() if day is not None else None for day in (first, last))
-    run_on_store(review(given_settings(), begin, end, _written))
+    run_on_store(review(given_settings(), begin, end, _written, bom=bom))
 
 
 def _written(line: str) -> None:
