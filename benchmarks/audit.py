@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import evidencing
 from benchmarks.lives import fill_with_lives
 from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
@@ -35,7 +36,13 @@ def restore(settings: Settings, folder: Path) -> None:
     restoring.restore(settings, folder / "copy.db", utc_now(), _said, replace=True)
 
 
-FIGURES: dict[str, Figure] = {"backup": backup, "restore": restore}
+FIGURES: dict[str, Figure] = {
+    "tree, from nothing": evidencing.grow_tree,
+    "verify": evidencing.verify,
+    "prove": evidencing.prove,
+    "backup": backup,
+    "restore": restore,
+}
 
 
 def main() -> None:

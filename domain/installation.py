@@ -19,6 +19,8 @@ class SecretKind(StrEnum):
     """Signs what is sent to `callback_url`."""
     FINGERPRINT_KEY = "fingerprint-key"
     """Makes fingerprints of secrets, so that nobody finds a secret by trying."""
+    TREE_KEY = "tree-key"
+    """Signs tree heads, which show that no event was altered."""
 
 
 @dataclass(frozen=True, slots=True)

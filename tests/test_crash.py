@@ -17,6 +17,7 @@ from adapters.simulator.knobs import Knobs
 from adapters.simulator.run import start_simulator
 from adapters.simulator.wecom import SimulatedWeCom
 from tests.process import ServiceProcess
+from tests.tampering import Evidence
 from web.settings import PREFIX
 
 TOKEN = "token-of-the-engine-fta"
@@ -135,6 +136,8 @@ async def test_kills_under_load_lose_nothing_acknowledged_and_repeat_nothing(
             await check_everything(load)
             await check_answers(load, kills)
             assert await service.terminate() == 0
+    found = await asyncio.to_thread(Evidence(tmp_path / "fta-approval.db").verify)
+    assert found.problem is None and found.covered == found.tree_size
 
 
 async def die_under_load(service: ServiceProcess, load: Load, chance: random.Random) -> None:

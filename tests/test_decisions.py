@@ -79,7 +79,7 @@ async def stream(
 async def poll(service: Service, query: str = "", token: str = TOKEN) -> Any:
     status, body = await service.api("GET", f"/decisions{query}", token)
     assert status == 200, body
-    assert set(body) == {"decisions", "next", "feed_id"}
+    assert set(body) == {"decisions", "next", "feed_id", "tree_head"}
     return body
 
 

@@ -83,7 +83,7 @@ def test_whatever_was_changed_does_not_open() -> None:
 
 def test_the_first_start_makes_a_permit_key_and_a_webhook_secret(store: EventStore) -> None:
     installation = store.found(NOON)
-    assert [len(installation.made(kind)) for kind in SecretKind] == [1, 1, 1]
+    assert [len(installation.made(kind)) for kind in SecretKind] == [1, 1, 1, 1]
     assert len(keyring(store).webhook_secrets(NOON)) == 1
 
 
@@ -110,7 +110,7 @@ def test_processes_that_start_together_end_with_one_value(tmp_path: Path) -> Non
     for thread in threads:
         thread.join(SOON_S)
     assert len(made) == 4
-    assert len({tuple(one.made(kind)) for one in made for kind in SecretKind}) == 3
+    assert len({tuple(one.made(kind)) for one in made for kind in SecretKind}) == 4
 
 
 def test_a_wrong_secret_key_shows_at_the_start(store: EventStore) -> None:
@@ -179,7 +179,7 @@ def test_a_key_that_another_process_made_is_found(store: EventStore) -> None:
 def test_who_made_a_key_is_recorded(store: EventStore) -> None:
     make_permit_key(store, VAULT, NOON, ADMINISTRATOR)
     made = [e for _, e in store.events_of("installation") if isinstance(e, Installation.SecretMade)]
-    assert [event.by for event in made] == [None, None, None, ADMINISTRATOR]
+    assert [event.by for event in made] == [None, None, None, None, ADMINISTRATOR]
 
 
 # Webhook secrets.

@@ -141,6 +141,21 @@ class Decision(Answered):
     data: DecidedApproval
 
 
+class TreeHead(Answered):
+    """How many events there were at one moment, and the hash that covers them (docs/audit.md)."""
+
+    log_id: str
+    """That of the store: the `feed_id`."""
+    tree_size: Annotated[int, Field(ge=1)]
+    position: Annotated[int, Field(ge=1)]
+    """Of the last event covered."""
+    timestamp: Time
+    root_hash: Annotated[str, Field(pattern="^[A-Za-z0-9+/]{43}=$")]
+    key_id: str
+    signature: Annotated[str, Field(pattern="^[A-Za-z0-9+/]{86}==$")]
+    """Ed25519, over the canonical JSON (RFC 8785) of the other fields."""
+
+
 class DecisionPage(Answered):
     """The next decisions after a position."""
 
@@ -149,6 +164,9 @@ class DecisionPage(Answered):
     """The last position given, or `after` if there was none: send it as the next `after`."""
     feed_id: str
     """Names the store. Another one: it was put back, and positions mean something else."""
+    tree_head: TreeHead | None
+    """The newest signed one: keep it, and nobody can alter what it covers unnoticed. Null before
+    the first."""
 
 
 class Webhook(Answered):

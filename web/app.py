@@ -51,6 +51,7 @@ from web.engines import Engines
 from web.entrance import let_in
 from web.errors import Handler, api_errors, page_errors
 from web.event_stream import Readers
+from web.evidence_checking import DailyCheck
 from web.feed import Feed
 from web.forms import FormTokens
 from web.fta import create_approve
@@ -129,10 +130,12 @@ def create_app(
     to_receivers = in_force.following(lambda now: reachable(now, listening_on))
     app.cleanup_ctx.append(partial(_talk_to_receivers, reachable=to_receivers))
     app.cleanup_ctx.append(_follow_the_settings)
+    app.cleanup_ctx.append(lambda app: _reaction(parts.lease, parts.tree.run))
     if sending:
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, sender_of(app, sleep).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, pusher_of(app, sleep).run))
     if clockwork:
+        app.cleanup_ctx.append(lambda app: _reaction(parts.lease, daily_check_of(app).run))
         app.cleanup_ctx.append(lambda app: _reaction(parts.lease, timekeeper_of(app).run))
     app.on_response_prepare.append(label)
     app.on_shutdown.append(_let_readers_go)
@@ -149,6 +152,8 @@ def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -
     app[keys.WRITER] = parts.writer
     app[keys.RUNNER] = parts.runner
     app[keys.READING] = parts.reading
+    app[keys.NEWEST_HEAD] = parts.newest_head
+    app[keys.TREE] = parts.tree
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
     app[keys.RESTORED_AT] = parts.restored_at
@@ -275,6 +280,7 @@ async def _offer_a_link(app: web.Application) -> None:
 
 async def _follow_the_feed(app: web.Application) -> AsyncIterator[None]:
     tails = [asyncio.create_task(app[key].run()) for key in (keys.FEED, keys.VIEWERS)]
+    tails.append(asyncio.create_task(app[keys.NEWEST_HEAD].follow()))
     yield
     for tail in tails:
         tail.cancel()
@@ -382,6 +388,12 @@ def pusher_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
     letterhead = Letterhead(feed.feed_id, secrets, feed.permit_of)
     reading, writer, clock = app[keys.READING], app[keys.WRITER], app[keys.CLOCK]
     return Pusher(reading, writer, client, clock, letterhead, sleep, app[keys.TALLY].webhook)
+
+
+def daily_check_of(app: web.Application) -> DailyCheck:
+    """What verifies the history of that service once a day."""
+    given = app[keys.IN_FORCE].given
+    return DailyCheck(given, app[keys.READING], app[keys.WRITER], app[keys.CLOCK])
 
 
 def timekeeper_of(app: web.Application, grace: timedelta = GRACE) -> Timekeeper:

@@ -90,7 +90,17 @@ DECISION: dict[str, Any] = {
     "datacontenttype": "application/json",
     "data": APPROVED,
 }
-DECISIONS = {"decisions": [DECISION], "next": 12, "feed_id": FEED_ID}
+TREE_HEAD = {
+    "log_id": FEED_ID,
+    "tree_size": 12,
+    "position": 12,
+    "timestamp": "2026-01-06T11:12:13.000Z",
+    "root_hash": "rxK9a0Wcw0GzN8zJ0cUxUsBYVrxfvlm1+U8fHb1LZ3k=",
+    "key_id": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+    "signature": "5WmFSV1pwq0rH5jZ9cuYLVw7pxbyV+R93xTSjlo6Q1Gq"
+    "wZ4nFDZiFEOvhFlMtIj7VKoOVqLBFWmLmxFSO5naCA==",
+}
+DECISIONS = {"decisions": [DECISION], "next": 12, "feed_id": FEED_ID, "tree_head": TREE_HEAD}
 UNDELIVERED = {
     "id": "12",
     "webhook_id": f"{FEED_ID}-12",

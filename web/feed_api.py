@@ -40,15 +40,16 @@ async def decisions(request: web.Request) -> web.Response:
                 found = await asyncio.wait_for(waited, query.wait)
     if not may():
         raise unauthorized()
-    return _page(feed, reader, found, query.after)
+    return _page(feed, reader, found, query.after, request.app[keys.NEWEST_HEAD].json)
 
 
-def _page(feed: Feed, reader: Reader, found: Portion, after: int) -> web.Response:
+def _page(feed: Feed, reader: Reader, found: Portion, after: int, tree_head: bytes) -> web.Response:
     """Decisions are put in as they are, encoded before."""
     body = {
         "decisions": [msgspec.Raw(decision.for_(reader).json) for decision in found.decisions],
         "next": found.decisions[-1].position if found.decisions else after,
         "feed_id": feed.feed_id,
+        "tree_head": msgspec.Raw(tree_head),
     }
     return web.Response(
         body=msgspec.json.encode(body), content_type="application/json", charset="utf-8"

@@ -19,7 +19,8 @@ from web.reading import Progress
 from web.settings import Settings, WrongSettings, overlaid, parse_api_tokens
 from web.vault import Vault
 
-# The environment's alone: they say where the store is, or how this very process runs.
+# The environment's alone: they say where the store is, how this very process runs, or where what
+# testifies against the store is kept.
 NOT_STORED = frozenset(
     (
         "database",
@@ -28,6 +29,7 @@ NOT_STORED = frozenset(
         "secret_key",
         "secret_key_file",
         "log_level",
+        "tree_heads",
         "wecom_ca_file",
         "wecom_verify_file",
     )

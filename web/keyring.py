@@ -1,4 +1,5 @@
-"""The secrets that this store made for itself, opened: keys of permits, secrets of webhooks."""
+"""The secrets that this store made for itself, opened: keys of permits and of tree heads, secrets
+of webhooks."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from functools import partial
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.engine import permits
+from adapters.evidence import keys
 from adapters.store.event_store import EventStore
 from domain.installation import Installation, MadeSecret, SecretKind
 from domain.permit import LONGEST_TTL
@@ -20,7 +22,7 @@ OLD_WEBHOOK_SECRET_SIGNS_FOR = timedelta(hours=24)
 
 class Keyring:
     """
-    What signs permits and webhooks.
+    What signs permits, webhooks and tree heads.
 
     Args:
         installation: As it is stored now; asked again where a key is not known, for another
@@ -57,6 +59,16 @@ class Keyring:
         if len(trusted) == 2 and now - trusted[1].made_at >= OLD_WEBHOOK_SECRET_SIGNS_FOR:
             trusted = trusted[1:]
         return [self._vault.open(_name(one.key_id), one.sealed) for one in reversed(trusted)]
+
+    def tree_key(self) -> tuple[str, Ed25519PrivateKey]:
+        """
+        Name and private key with which tree heads are signed now.
+
+        Raises:
+            WrongSecretKey: It was sealed with another key meanwhile.
+        """
+        made = self._installation().made(SecretKind.TREE_KEY)[-1]
+        return made.key_id, self._opened_key(made)
 
     def fingerprint_key(self) -> bytes:
         """With which fingerprints of secrets are made; it outlives every secret key."""
@@ -117,6 +129,8 @@ def make_what_is_missing(store: EventStore, vault: Vault, at: datetime) -> Insta
             _make_webhook_secret(installation, vault, at)
         if not installation.made(SecretKind.FINGERPRINT_KEY):
             _make_random(installation, SecretKind.FINGERPRINT_KEY, "fingerprint", vault, at)
+        if not installation.made(SecretKind.TREE_KEY):
+            _make_tree_key(installation, vault, at)
 
     return store.change_installation(make)
 
@@ -147,6 +161,28 @@ def add_permit_key(
         by=by,
         voids_earlier=voids_earlier,
     )
+
+
+def make_tree_key(store: EventStore, vault: Vault, at: datetime, by: str) -> str:
+    """
+    Sign tree heads with a new key from now on; its name. What the one before signed stays good.
+
+    Raises:
+        WrongSecretKey: As above.
+    """
+    make = partial(_make_tree_key, vault=vault, at=at, by=by)
+    return store.change_installation(make).made(SecretKind.TREE_KEY)[-1].key_id
+
+
+def _make_tree_key(
+    installation: Installation, vault: Vault, at: datetime, by: str | None = None
+) -> None:
+    _open_everything(installation, vault)
+    key = Ed25519PrivateKey.generate()
+    public = keys.public_text(key)
+    key_id = keys.key_id(public)
+    sealed = vault.seal(_name(key_id), key.private_bytes_raw())
+    installation.make_secret(SecretKind.TREE_KEY, key_id, sealed, at, public=public, by=by)
 
 
 def _make_webhook_secret(

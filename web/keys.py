@@ -16,6 +16,8 @@ from projections.runner import ProjectionRunner
 from web.addresses import Addresses
 from web.engines import Engines
 from web.event_stream import Readers
+from web.evidence import NewestHead
+from web.evidence_growing import TreeKeeper
 from web.feed import Feed
 from web.forms import FormTokens
 from web.in_force import SettingsInForce
@@ -60,6 +62,8 @@ VIEWERS = web.AppKey("viewers", Viewers)
 LIST_READERS = web.AppKey("list_readers", Readers)
 """Streams of open lists, beside those of engines."""
 ENGINES = web.AppKey("engines", Engines)
+NEWEST_HEAD = web.AppKey("newest_head", NewestHead)
+TREE = web.AppKey("tree", TreeKeeper)
 KEYRING = web.AppKey("keyring", Keyring)
 PERMITS = web.AppKey("permits", Permits)
 CALLBACK_CRYPTO = web.AppKey("callback_crypto", CallbackCrypto)

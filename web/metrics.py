@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import structlog
 from aiohttp import web
+from eventsourcing.domain import EventSourcingError
 from eventsourcing.persistence import PersistenceError
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from web import keys
+from web.evidence import LastVerification, last_verification
 from web.health import wecom_trouble
 from web.reading import Backlog
 
@@ -27,7 +29,9 @@ log = structlog.get_logger()
 async def metrics(request: web.Request) -> web.Response:
     """Everything there is now, in the format that the scraper prefers."""
     registry = CollectorRegistry()
-    registry.register(Figures(request.app, await _backlog(request.app)))
+    backlog = await _backlog(request.app)
+    verified = None if backlog is None else await _verified(request.app)
+    registry.register(Figures(request.app, backlog, verified))
     accepted = request.headers.get("Accept", "")
     try:
         encode, content_type = choose_encoder(accepted)
@@ -46,16 +50,33 @@ async def _backlog(app: web.Application) -> Backlog | None:
         return None
 
 
+async def _verified(app: web.Application) -> LastVerification | None:
+    """None before the first, and while the database does not answer."""
+    try:
+        async with asyncio.timeout(COUNTED_WITHIN_S):
+            return await app[keys.READING].of_store(last_verification)
+    except (EventSourcingError, TimeoutError) as error:
+        log.warning("metrics without the last verification", why=type(error).__name__)
+        return None
+
+
 class Figures(Collector):
     """The figures of one application at one moment."""
 
-    def __init__(self, app: web.Application, backlog: Backlog | None) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        backlog: Backlog | None,
+        verified: LastVerification | None,
+    ) -> None:
         self._app = app
         self._backlog = backlog
+        self._verified = verified
 
     def collect(self) -> Iterable[Metric]:
         yield from self._of_writer()
         yield from self._of_read_models()
+        yield from self._of_evidence()
         yield from self._of_callbacks()
         yield from self._of_messages()
         yield from self._of_feed()
@@ -87,6 +108,21 @@ class Figures(Collector):
         frozen = self._backlog.is_frozen
         yield gauge("frozen", "1 while nothing is approved and no permit redeemed", frozen)
         yield gauge("outbox_messages", "Messages still to be sent", self._backlog.outbox)
+
+    def _of_evidence(self) -> Iterator[Metric]:
+        newest, tree = self._app[keys.NEWEST_HEAD].head, self._app[keys.TREE]
+        size, covered = (newest.tree_size, newest.position) if newest else (0, 0)
+        yield gauge("tree_size", "Events that the newest tree head covers", size)
+        if self._backlog is not None:
+            lag = max(self._backlog.last_position - covered, 0)
+            yield gauge("tree_lag", "Positions that no tree head covers yet", lag)
+        failing, unfiled = tree.problem is not None, tree.file_problem is not None
+        yield gauge("tree_failing", "1 while something keeps heads from being signed", failing)
+        yield gauge("tree_heads_file_failing", "1 while heads wait to be filed outside", unfiled)
+        if self._verified is not None:
+            at, wrong = self._verified.at.timestamp(), self._verified.problem is not None
+            yield gauge("audit_verified_timestamp", "When all was last computed anew", at)
+            yield gauge("audit_problem", "1 if something was not as it was recorded", wrong)
 
     def _of_callbacks(self) -> Iterator[Metric]:
         tally, quota = self._app[keys.TALLY], self._app[keys.REPLY_QUOTA]

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from adapters.evidence.growing import Grower
 from adapters.store.event_store import EventStore, open_event_store, sqlite_path
 from adapters.store.lease import FileLease
 from adapters.store.read_models import ReadModelDatabase
@@ -18,6 +19,8 @@ from adapters.store.writer import Writer
 from domain.configuration import SUPER_APPROVERS
 from projections.directory import Directory
 from projections.runner import ALL, ProjectionRunner
+from web.evidence import NewestHead
+from web.evidence_growing import TreeKeeper
 from web.in_force import Secrets, SettingsInForce
 from web.keyring import Keyring, make_what_is_missing
 from web.reading import Progress, Reading
@@ -74,6 +77,8 @@ class Parts:
     writer: Writer
     reading: Reading
     lease: FileLease
+    newest_head: NewestHead
+    tree: TreeKeeper
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """For as long as the service runs."""
@@ -91,6 +96,7 @@ class Parts:
             yield
         finally:
             await asyncio.to_thread(self.writer.stop)
+            await asyncio.to_thread(self.tree.finish, self.lease)
             await asyncio.to_thread(self.runner.stop)
             self.reading.close()
             for store in (self.writer.store, self.runner.source, self.store):
@@ -172,6 +178,9 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     directory = in_force.following(lambda now: Directory(read_models, now.super_approvers))
     reading = Reading(store, read_models, writer, progress, directory)
     lease = FileLease(beside_database(settings, ".lease"))
+    newest_head = NewestHead(reading)
+    heads = Path(settings.tree_heads) if settings.tree_heads else None
+    grower = Grower(store.another(), feed_id, keyring.tree_key, clock, heads)
     return Parts(
         feed_id,
         installation.restored_at,
@@ -183,4 +192,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
         writer,
         reading,
         lease,
+        newest_head,
+        TreeKeeper(grower, newest_head.take),
+        installation.restored_at,
     )

@@ -231,6 +231,10 @@ class Reading:
         """What a function of projections/ answers."""
         return await self._run(lambda: question(self._read_models))
 
+    async def of_store(self, question: Callable[[EventStore], T]) -> T:
+        """What a function of the event store answers."""
+        return await self._run(lambda: question(self._store))
+
     def close(self) -> None:
         self._threads.shutdown()
 

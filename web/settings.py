@@ -31,8 +31,6 @@ PUBLIC_TOKEN = "FTAToken"  # noqa: S105  # public: the default that FTA's manual
 PUBLIC_AES_KEY = "FTAEncodingAESKeyFTAEncodingAESKey923456781"
 VERIFY_FILE = re.compile(r"WW_verify_[A-Za-z0-9]{1,64}\.txt", re.ASCII)
 MAX_VERIFY_FILE_BYTES = 1024
-# Settings of the contract whose parts other versions bring; known, so that nobody is warned.
-OF_OTHER_VERSIONS = ("TREE_HEADS",)
 
 
 class WrongSettings(Exception):
@@ -145,6 +143,13 @@ def _verify_file(value: str) -> str:
     return value
 
 
+def _tree_heads(value: str) -> str:
+    path = Path(value)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{value} must be a file, or the name of one in a folder that is there")
+    return value
+
+
 def _token(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value.get_secret_value()):
         raise ValueError("must be 1-32 letters and digits")
@@ -234,6 +239,7 @@ class Settings(BaseModel):
     super_approvers: Userids = Field(default_factory=list)
     admins: Userids = Field(default_factory=list)
     auditors: Userids = Field(default_factory=list)
+    tree_heads: Annotated[str, AfterValidator(_tree_heads)] | None = None
     permit_ttl: int = Field(default=900, ge=10, le=int(LONGEST_TTL.total_seconds()))
     message_style: Literal["text", "card", "both"] = "text"
     text_link: bool = False
@@ -352,7 +358,6 @@ def _unknown_names(settings: Settings) -> list[str]:
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables with our prefix that mean nothing: most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {PREFIX + name for name in OF_OTHER_VERSIONS}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 

@@ -11,6 +11,8 @@ from adapters.engine.client import PATIENCE, Action, Asking, EngineClient
 from adapters.engine.documents import Approval, Decision, Outcome, Permit, Status
 from adapters.engine.errors import Unreachable
 from adapters.engine.pauses import Patience
+from adapters.engine.witness import Witness
+from adapters.evidence.heads import TreeHead
 
 T = TypeVar("T")
 
@@ -22,8 +24,15 @@ class BlockingEngineClient:
     What the calls mean and raise stands there. Ctrl-C ends the call that waits, and its request.
     """
 
-    def __init__(self, service_url: str, token: str, *, patience: Patience = PATIENCE) -> None:
-        self._client = EngineClient(service_url, token, patience=patience)
+    def __init__(
+        self,
+        service_url: str,
+        token: str,
+        *,
+        patience: Patience = PATIENCE,
+        witness: Witness | None = None,
+    ) -> None:
+        self._client = EngineClient(service_url, token, patience=patience, witness=witness)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -82,6 +91,9 @@ class BlockingEngineClient:
 
     def wait(self, approval: Approval | str, timeout: float | None = None) -> Approval:
         return self._run(self._client.wait(approval, timeout))
+
+    def tree_head(self) -> TreeHead | None:
+        return self._run(self._client.tree_head())
 
     def redeem(self, permit: Permit, action: Action | None, attempt: str) -> Approval:
         return self._run(self._client.redeem(permit, action, attempt))

@@ -26,6 +26,8 @@ from adapters.engine.exchange import Exchange, checked_token, checked_url
 from adapters.engine.following import Following, Place
 from adapters.engine.pauses import Patience
 from adapters.engine.reading import read_approval
+from adapters.engine.witness import Witness
+from adapters.evidence.heads import BadHead, TreeHead, head_of
 
 PATIENCE = Patience()
 PAGE = 1000
@@ -57,6 +59,7 @@ class EngineClient:
         service_url: With the prefix: http://127.0.0.1:8000/o/bk_fta_solutions
         session: Used and left open. Without one the client has its own.
         trouble: Told what is wrong when a decision stream breaks, and None when it stands again.
+        witness: Keeps the tree heads that `tree_head` brings.
 
     Raises (all calls):
         Unreachable: Nothing is known of it; the same call again is safe.
@@ -72,10 +75,12 @@ class EngineClient:
         session: aiohttp.ClientSession | None = None,
         patience: Patience = PATIENCE,
         trouble: Callable[[str | None], None] = lambda why: None,
+        witness: Witness | None = None,
     ) -> None:
         self._service_url, self._token = checked_url(service_url), checked_token(token)
         self._session, self._own_session = session, session is None
         self._patience, self._trouble = patience, trouble
+        self._witness = Witness() if witness is None else witness
 
     def __repr__(self) -> str:
         return f"EngineClient({self._service_url!r})"
@@ -200,6 +205,25 @@ class EngineClient:
             raise ValueError("a position is never negative")
         following = Following(self._exchange(), self._patience, self._trouble)
         return following.decisions(Place(after, feed_id))
+
+    async def tree_head(self) -> TreeHead | None:
+        """
+        The newest signed head of the service's history, kept by the witness; None before the first.
+
+        Ask for it now and then: what it covers nobody can alter unnoticed any more.
+
+        Raises:
+            LogWentBack: The history is not the one that was shown before.
+        """
+        page = await self._call("GET", "/decisions", params={"limit": "1"})
+        if not isinstance(page, dict) or page.get("tree_head") is None:
+            return None  # an older service has none
+        try:
+            head = head_of(page["tree_head"])
+        except BadHead as error:
+            raise UnexpectedAnswer(f"the tree head cannot be used: {error}") from None
+        await asyncio.to_thread(self._witness.see, head)
+        return head
 
     # Acting.
 

@@ -4,6 +4,7 @@
     ├── Unreachable             no usable answer within the patience given: nothing is known
     ├── StillPending            nobody decided within the time that `wait` was given
     ├── FeedChanged             the positions kept belong to another feed: the service was restored
+    ├── LogWentBack             the service's history is not the one that it showed before
     ├── UnexpectedAnswer        not what the contract says
     │   └── OtherApproval       an approval other than the one that was asked about
     └── Refused                 the service turned the request down; again it would do the same
@@ -64,6 +65,22 @@ class FeedChanged(EngineError):
         super().__init__(
             f"position {after} is of feed {expected or '(unknown)'}; "
             f"the service has {found or 'one that does not know it'}"
+        )
+
+
+class LogWentBack(EngineError):
+    """
+    A tree head covers less than one of the same log that was signed before it, or another past.
+
+    Somebody took events away or altered them: tell whoever answers for the service, and keep both.
+    A restore does not do this; it begins a log of another name.
+    """
+
+    def __init__(self, known: Any, shown: Any) -> None:
+        self.known, self.shown = known, shown
+        super().__init__(
+            f"log {known.log_id} was shown with {known.tree_size} events at {known.timestamp}, and "
+            f"is shown with {shown.tree_size} at {shown.timestamp}: its history was altered"
         )
 
 

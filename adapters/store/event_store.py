@@ -100,6 +100,11 @@ class EventStore:
         """Stored events from after a position on, waited for where they end."""
         return self.recorder.subscribe(gt=position)
 
+    def newest_verification(self) -> Event | None:
+        """The last record that everything was verified."""
+        found = self.recorder.select_newest_verification()
+        return None if found is None else self.event(found)
+
     def runs_of(self, obj_ids: Sequence[str]) -> dict[str, list[str]]:
         """
         Streams of all runs of some nodes.

@@ -1,6 +1,11 @@
-"""The tables of the event store on SQLite, which only ever grow."""
+"""
+The tables of the event store on SQLite, which only ever grow.
 
-SCHEMA_VERSION = 1
+Version 2 added the tree over the events (adapters/store/tree.py); older stores are given its empty
+tables when they are opened.
+"""
+
+SCHEMA_VERSION = 2
 CREATE_EVENTS = """
 CREATE TABLE IF NOT EXISTS stored_events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,8 +38,50 @@ CREATE TABLE IF NOT EXISTS delivery_keys (
     received_at INTEGER NOT NULL,
     PRIMARY KEY (member, delivery_key)) WITHOUT ROWID
 """
+# The newest of a kind that is asked for all the time and happens once a day.
+CREATE_VERIFICATIONS = """
+CREATE INDEX IF NOT EXISTS verifications ON stored_events (position)
+WHERE topic = 'audit.verified'
+"""
+CREATE_LEAVES = """
+CREATE TABLE IF NOT EXISTS tree_leaves (
+    leaf_index INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL UNIQUE,
+    leaf_hash BLOB NOT NULL)
+"""
+CREATE_HEADS = """
+CREATE TABLE IF NOT EXISTS tree_heads (
+    tree_size INTEGER PRIMARY KEY,
+    head TEXT NOT NULL)
+"""
+# One row: what has to be known to append, so that nothing is computed twice. It follows from the
+# leaves and proves nothing.
+CREATE_FRONTIER = """
+CREATE TABLE IF NOT EXISTS tree_frontier (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    tree_size INTEGER NOT NULL,
+    roots BLOB NOT NULL)
+"""
 
-CREATE = [CREATE_EVENTS, FORBID_UPDATE, FORBID_DELETE, FORBID_REPLACE, CREATE_DELIVERY_KEYS]
+
+def _forbid(table: str, what: str, taken: str) -> list[str]:
+    """Triggers, as for the events."""
+    never = f"CREATE TRIGGER IF NOT EXISTS {what}_are_never"
+    says = f"BEGIN SELECT RAISE(ABORT, '{what} are never"
+    exists = f"EXISTS (SELECT 1 FROM {table} WHERE {taken})"  # noqa: S608  # ours
+    return [
+        f"{never}_changed BEFORE UPDATE ON {table} {says} changed'); END",
+        f"{never}_deleted BEFORE DELETE ON {table} {says} deleted'); END",
+        f"{never}_replaced BEFORE INSERT ON {table} WHEN {exists} {says} replaced'); END",
+    ]
+
+
+CREATE = [
+    *(CREATE_EVENTS, FORBID_UPDATE, FORBID_DELETE, FORBID_REPLACE, CREATE_DELIVERY_KEYS),
+    *(CREATE_VERIFICATIONS, CREATE_LEAVES, CREATE_HEADS, CREATE_FRONTIER),
+    *_forbid("tree_leaves", "leaves", "leaf_index = NEW.leaf_index OR position = NEW.position"),
+    *_forbid("tree_heads", "heads", "tree_size = NEW.tree_size"),
+]
 
 
 class NewerStore(Exception):

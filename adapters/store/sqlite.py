@@ -14,6 +14,7 @@ What the library's own (eventsourcing 9.5.6) does not do, and this does:
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from adapters.store.connections import DurableDatastore
 from adapters.store.schema import CREATE, SCHEMA_VERSION, NewerStore
 from adapters.store.statements import insert_rows, marks, read_json, row_marks
 from adapters.store.subscription import EventSubscription
+from adapters.store.tree import Tree
 
 DeliveryKey = tuple[str, str, datetime]
 """Member, key and time of receipt of one message from WeCom."""
@@ -33,6 +35,11 @@ class EventRecorder(SQLiteApplicationRecorder):
     """Events in one sequence of positions, and the keys of the messages that led to them."""
 
     datastore: DurableDatastore
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The tree over the events, in the same database."""
+        return Tree(self.datastore)
 
     def construct_create_table_statements(self) -> list[str]:
         return list(CREATE)
@@ -131,6 +138,11 @@ class EventRecorder(SQLiteApplicationRecorder):
         if not streams:
             return []
         return self._notifications(f"originator_id IN ({marks(streams)})", streams)
+
+    def select_newest_verification(self) -> Notification | None:
+        """By an index of its own (adapters/store/schema.py)."""
+        wanted = "topic = 'audit.verified' ORDER BY position DESC LIMIT 1"
+        return next(iter(self._notifications(wanted, [])), None)
 
     def select_stream_names(self, ranges: Sequence[tuple[str, str]]) -> Sequence[str]:
         """Names of the streams in any of these ranges, from the first, not including the last."""

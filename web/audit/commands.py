@@ -5,6 +5,8 @@ from datetime import datetime
 
 import click
 
+from web.shell import given_settings
+
 
 @click.group()
 def audit() -> None:
@@ -44,3 +46,117 @@ def _written(line: str) -> None:
         say(line.rstrip("\r\n"))
     else:
         sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
+
+
+@audit.command("verify")
+@click.option(
+    "--heads",
+    metavar="FILE",
+    help="Tree heads that were kept outside the store, one a line; by default the file of "
+    "FTA_APPROVAL_TREE_HEADS.",
+)
+@click.option(
+    "--key", metavar="KEY", help="Public key in base64, or a file of them, as you have kept it."
+)
+@click.option("--no-record", is_flag=True, help="Do not record in the history that it was done.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify_all(heads: str | None, key: str | None, no_record: bool, as_json: bool) -> None:
+    """
+    Compute everything anew from the stored events, and name the first thing that was altered.
+
+    Needs the event store's file alone, also a read-only copy of it (--no-record); the service may
+    go on meanwhile. Exit status 1 if anything is not as it was recorded.
+
+    \b
+    Example: by heads that an engine has kept, and by the key as it was handed over
+        fta-approval audit verify --heads kept.jsonl --key tree-key.txt
+    """
+    from web.audit import evidence_commands
+
+    if not evidence_commands.verify(
+        given_settings(), heads, key, as_json=as_json, is_recorded=not no_record
+    ):
+        sys.exit(1)
+
+
+@audit.command("prove")
+@click.argument("approval", metavar="[ID]", required=False)
+@click.option("--head", metavar="FILE", help="The head that it is to lead to, not the newest.")
+@click.option("--from", "earlier", metavar="FILE", help="Prove consistency since this head.")
+@click.option("--to", "later", metavar="FILE", help="With --from: up to this head.")
+@click.option("-o", "output", metavar="FILE", help="Where to write; default: standard output.")
+def prove(
+    approval: str | None,
+    head: str | None,
+    earlier: str | None,
+    later: str | None,
+    output: str | None,
+) -> None:
+    """
+    Write a proof that stands by itself, for audit check.
+
+    Of an approval (ID: its reply_id or approval_id): that its events, which the proof holds, are in
+    the log. Or with --from: that the log since then was only added to. Files of heads may hold
+    many; the last one counts.
+
+    \b
+    Example:
+        fta-approval audit prove 12345_2 -o proof.json
+        fta-approval audit prove --from head-of-january.json -o since.json
+    """
+    from web.audit import evidence_commands
+
+    if (approval is None) == (earlier is None) or (later and not earlier) or (head and earlier):
+        raise click.UsageError("name an ID (with --head, if you like), or give --from (with --to)")
+    settings = given_settings()
+    if approval is not None:
+        proof = evidence_commands.prove(settings, approval, head)
+    else:
+        proof = evidence_commands.prove_consistency(settings, earlier or "", later)
+    evidence_commands.write(proof, output)
+
+
+@audit.command("check")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--key", metavar="KEY", required=True, help="Public key in base64, or a file of them."
+)
+@click.option("--head", metavar="FILE", help="Heads that you have kept: it has to lead to one.")
+def check(file: str, key: str, head: str | None) -> None:
+    """
+    Check a proof that audit prove has written.
+
+    Needs the proof and the public key, and neither a store nor settings. Exit status 1 if it proves
+    nothing.
+
+    \b
+    Example:
+        fta-approval audit check proof.json --key tree-key.txt --head kept.jsonl
+    """
+    from web.audit import evidence_commands
+
+    if not evidence_commands.check(file, key, head):
+        sys.exit(1)
+
+
+@audit.command("key")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def show_keys(as_json: bool) -> None:
+    """
+    Print the public keys of tree heads, the one in use last: hand them over before you need them.
+
+    \b
+    Example:
+        fta-approval audit key > tree-key.txt
+    """
+    import json
+
+    from web.audit import evidence_commands
+    from web.findings import say
+
+    for key in evidence_commands.keys_of(given_settings()):
+        if as_json:
+            said = {"key_id": key.key_id, "public": key.public, "made_at": key.made_at}
+            click.echo(json.dumps(said))
+        else:
+            say(f"{key.public}  # {key.key_id}, since {key.made_at}")

@@ -1,0 +1,305 @@
+"""
+Everything computed anew from the stored events, in one pass and constant memory, and compared.
+
+What is compared with what: each event with its recorded leaf, the tree at the size of each signed
+head with that head, the heads with their signatures, each event with what its own row says of it,
+each stream with its numbers, the last position with the last that was ever given. It ends at the
+first thing that is wrong; adapters/evidence/naming.py says what became of it.
+"""
+
+import base64
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from eventsourcing.persistence import JSONTranscoder, StoredEvent
+
+from adapters.evidence.heads import BadHead, TreeHead, check_signature, read_head
+from adapters.evidence.leaf import leaf_hashes
+from adapters.evidence.logs import Logs
+from adapters.evidence.merkle import Frontier
+from adapters.evidence.naming import Disagreement, Problem, ProblemFound, name_it
+from adapters.store.mapper import EventMapper, UnreadableEvent
+from adapters.store.snapshot import Leaf, Row, Snapshot
+
+NO_HASH = b""
+MAPPER = EventMapper(JSONTranscoder())
+
+
+@dataclass
+class Verification:
+    """What was computed, as far as it got, and the first thing that is wrong."""
+
+    tree_size: int = 0
+    """Events that were computed anew."""
+    position: int = 0
+    root_hash: str = ""
+    """What they come to, base64."""
+    covered: int = 0
+    """How many of them the newest head of the store covers."""
+    heads: int = 0
+    """Heads in the store that agree."""
+    outside: list[TreeHead] = field(default_factory=list)
+    """Heads from outside that agree, in order of size."""
+    foreign: int = 0
+    """Heads from outside that are of another log."""
+    not_here: int = 0
+    """Events that an earlier log of this store had beyond what was put back of it."""
+    problem: Problem | None = None
+
+
+class Verifier:
+    """
+    One verification of one snapshot.
+
+    Args:
+        keys: Public keys by their names; a head of another one is not believed.
+        outside: Heads that were kept outside the store, in any order.
+        on_portion: Told after each portion how many events have been looked at; may raise.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        keys: Mapping[str, Ed25519PublicKey],
+        outside: Sequence[TreeHead] = (),
+        on_portion: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._keys = keys
+        self._logs = Logs.of(snapshot)
+        self._on_portion = on_portion
+        self._frontier = Frontier()
+        self._agreed: TreeHead | None = None
+        self._stored = _StoredHeads(snapshot)
+        ours = [head for head in outside if self._logs.knows(head)]
+        self._outside = sorted(ours, key=lambda head: (head.tree_size, head.timestamp))
+        self.found = Verification(foreign=len(outside) - len(ours))
+
+    def run(self) -> Verification:
+        """
+        Until the end, or the first thing that is wrong.
+
+        Raises:
+            Whatever `on_portion` raises.
+        """
+        try:
+            self._run()
+        except ProblemFound as wrong:
+            self.found.problem = self._damage() if wrong.problem.has_no_place else None
+            self.found.problem = self.found.problem or wrong.problem
+        except sqlite3.Error as error:
+            self.found.problem = Problem(
+                "database", f"the file of the store is damaged: SQLite cannot read on ({error})",
+                position=self.found.position + 1,
+            )  # fmt: skip
+        self.found.tree_size = self._frontier.size
+        self.found.root_hash = base64.b64encode(self._frontier.root()).decode()
+        return self.found
+
+    def _run(self) -> None:
+        leaves: Iterator[list[Leaf]] = self._snapshot.leaves()
+        for rows in self._snapshot.events():
+            self._compare(rows, next(leaves, []))
+            self._on_portion(self._frontier.size)
+        if beyond := next(leaves, []):
+            raise self._disagreement(None, beyond[0])
+        self._check_end()
+
+    def _compare(self, rows: list[Row], recorded: list[Leaf]) -> None:
+        """A portion of events and the leaves that have the same indexes."""
+        first, hashes = self._frontier.size, _hashes(rows)
+        ours = [(first + n, row[0], hashes[n]) for n, row in enumerate(rows)]
+        common = min(len(ours), len(recorded))
+        if ours[:common] == recorded[:common] and len(recorded) <= len(rows):
+            if not recorded or len(recorded) == len(rows):
+                self._take(rows, hashes)
+            else:
+                self._take(rows[:common], hashes[:common])
+                self._take(rows[common:], hashes[common:])
+            return
+        pairs = zip(ours, recorded, strict=False)
+        wrong = next((n for n, (one, leaf) in enumerate(pairs) if one != leaf), common)
+        self._take(rows[:wrong], hashes[:wrong])
+        raise self._disagreement(
+            rows[wrong] if wrong < len(rows) else None,
+            recorded[wrong] if wrong < len(recorded) else None,
+        )
+
+    def _disagreement(self, row: Row | None, leaf: Leaf | None) -> ProblemFound:
+        found = Disagreement(
+            self._snapshot, self._frontier, row, leaf, self._later_heads(), self._agreed
+        )
+        return ProblemFound(name_it(found))
+
+    def _take(self, rows: list[Row], hashes: list[bytes]) -> None:
+        """Events that agree with their leaves, up to the heads in between."""
+        base, begun = self._frontier.size, 0
+        while (size := self._next_size()) is not None and size <= base + len(rows):
+            if size <= self._frontier.size:
+                raise ProblemFound(Problem("head", f"a head of size {size} was added"))
+            self._extend(rows[begun : size - base], hashes[begun : size - base])
+            begun = size - base
+            self._check_heads(size)
+        self._extend(rows[begun:], hashes[begun:])
+
+    def _extend(self, rows: list[Row], hashes: list[bytes]) -> None:
+        for row in rows:
+            _check_readable(row)
+        if rows:
+            self._frontier.extend(hashes)
+            self.found.position = rows[-1][0]
+
+    def _next_size(self) -> int | None:
+        sizes = [
+            *([self._stored.size] if self._stored.size is not None else []),
+            *([self._outside[0].tree_size] if self._outside else []),
+        ]
+        return min(sizes, default=None)
+
+    def _check_heads(self, size: int) -> None:
+        """Every head of exactly the size that has been reached."""
+        if self._stored.size == size:
+            head = self._believed(self._stored.text, size)
+            self._check_root(head, "the store's head")
+            self.found.heads, self.found.covered, self._agreed = self.found.heads + 1, size, head
+            self._stored.advance()
+        while self._outside and self._outside[0].tree_size == size:
+            head = self._outside.pop(0)
+            if self._logs.is_beyond(head):
+                self._note_beyond(head)
+                continue
+            self._check_outside(head)
+
+    def _check_outside(self, head: TreeHead) -> None:
+        self._check_signed(head)
+        self._check_root(head, "the head from outside")
+        self._agreed = head
+        self.found.outside.append(head)
+
+    def _check_signed(self, head: TreeHead) -> None:
+        try:
+            check_signature(head, self._keys)
+        except BadHead as error:
+            what = f"the head of size {head.tree_size} from outside: {error}"
+            raise ProblemFound(Problem("head", what)) from None
+
+    def _believed(self, text: bytes, size: int) -> TreeHead:
+        """A head of the store: exactly as it was written, of a log of this store, and signed."""
+        try:
+            head = read_head(text)
+            if head.text().encode() != text or head.tree_size != size:
+                raise BadHead("it is not as it was written")
+            if not self._logs.knows(head):
+                raise BadHead("it is of another log")
+            check_signature(head, self._keys)
+        except BadHead as error:
+            raise ProblemFound(
+                Problem("head", f"the recorded head of size {size} was altered: {error}")
+            ) from None
+        return head
+
+    def _check_root(self, head: TreeHead, whose: str) -> None:
+        if head.root == self._frontier.root() and head.position == self.found.position:
+            return
+        raise ProblemFound(
+            Problem.between_heads(self._snapshot, self._agreed, head, self.found.position, whose)
+        )
+
+    def _later_heads(self) -> Iterator[TreeHead]:
+        """Signed heads of sizes that have not been reached, in order; to say who is right."""
+        outside = [head for head in self._outside if not self._logs.is_beyond(head)]
+        while self._stored.size is not None or outside:
+            if outside and (self._stored.size is None or outside[0].tree_size < self._stored.size):
+                candidate = outside.pop(0)
+            else:
+                text = self._stored.text
+                self._stored.advance()
+                try:
+                    candidate = read_head(text)
+                except BadHead:
+                    continue
+            try:
+                check_signature(candidate, self._keys)
+            except BadHead:
+                continue
+            yield candidate
+
+    def _note_beyond(self, head: TreeHead) -> None:
+        """Of an earlier log, larger than what was put back of it: no contradiction, but a loss."""
+        self.found.not_here = max(self.found.not_here, self._logs.lost(head))
+
+    def _check_end(self) -> None:
+        found, size = self.found, self._frontier.size
+        for head in [head for head in self._outside if self._logs.is_beyond(head)]:
+            self._outside.remove(head)
+            self._note_beyond(head)
+        if self._stored.size is not None:
+            head = self._believed(self._stored.text, self._stored.size)
+            raise ProblemFound(Problem.tail(found.position, size, head, "the store's newest head"))
+        if self._outside:
+            head = self._outside[-1]
+            self._check_signed(head)
+            raise ProblemFound(Problem.tail(found.position, size, head, "a head from outside"))
+        given = self._snapshot.last_given()
+        if given > found.position:
+            raise ProblemFound(Problem.tail_by_position(found.position, given))
+        if given < found.position:
+            raise ProblemFound(
+                Problem("database", f"the last position given is recorded as {given}, not as "
+                        f"{found.position}: the memory of removed rows was altered")
+            )  # fmt: skip
+        if (leaves := self._snapshot.leaf_count()) != found.covered:
+            raise ProblemFound(
+                Problem("leaf", f"{leaves} leaves are recorded, and the newest head of the store "
+                        f"covers {found.covered}: leaves or heads were removed")
+            )  # fmt: skip
+        if (gap := self._snapshot.first_gap()) is not None:
+            raise ProblemFound(Problem.gap(gap))
+        if (damaged := self._damage()) is not None:
+            raise ProblemFound(damaged)
+
+    def _damage(self) -> Problem | None:
+        """What may be the cause of everything else: an index that hides what is there, say."""
+        if (damage := self._snapshot.damage()) is None:
+            return None
+        return Problem("database", f"SQLite finds its file damaged: {damage}")
+
+
+class _StoredHeads:
+    """The heads of the store, one after the other."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._heads = snapshot.heads(above=-(2**63))
+        self.size: int | None = None
+        self.text = b""
+        self.advance()
+
+    def advance(self) -> None:
+        self.size, self.text = next(self._heads, (None, b""))
+
+
+def _hashes(rows: list[Row]) -> list[bytes]:
+    """Of a row whose numbers are none the hash is none, too."""
+    try:
+        return leaf_hashes(rows)
+    except (struct.error, TypeError):
+        return [_hash(row) for row in rows]
+
+
+def _hash(row: Row) -> bytes:
+    try:
+        return leaf_hashes([row])[0]
+    except (struct.error, TypeError):
+        return NO_HASH
+
+
+def _check_readable(row: Row) -> None:
+    """That the program can load it, and that it says of itself what its row says of it."""
+    _, stream, version, topic, state = row
+    try:
+        MAPPER.to_domain_event(StoredEvent(stream.decode(), version, topic.decode(), state))
+    except (UnreadableEvent, UnicodeDecodeError, AttributeError) as error:
+        raise ProblemFound(Problem.of_row("unreadable", row, f"cannot be read: {error}")) from None

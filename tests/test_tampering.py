@@ -1,0 +1,289 @@
+"""Whatever is altered in the event store is found, and named."""
+# ruff: noqa: S608  # the statements are made of our own numbers
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from adapters.evidence.logs import RESTORED, Logs
+from adapters.store.event_store import open_event_store
+from adapters.store.snapshot import opened_snapshot
+from domain import catalogue
+from domain.installation import Installation
+from tests.scenario import NOON
+from tests.tampering import VAULT, Evidence, Tamperer, grower, tail_removed
+from web.keyring import make_tree_key
+
+TRIES, EVENTS = 100, 2_000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return Evidence.made(tmp_path_factory.mktemp("made"), EVENTS)
+
+
+@pytest.fixture
+def evidence(made: Evidence, tmp_path: Path) -> Evidence:
+    return made.copied(tmp_path / "copy")
+
+
+def _try(evidence: Evidence, seed: int) -> None:
+    tamperer = Tamperer(evidence, random.Random(seed))  # noqa: S311  # a test has to be repeatable
+    ways: list[Callable[[], tuple[int, str]]] = [
+        tamperer.flip,
+        tamperer.delete,
+        tamperer.swap,
+        tamperer.insert,
+    ]
+    position, kind = ways[seed % len(ways)]()
+    problem = evidence.verify().problem
+    assert problem is not None, (position, kind)
+    assert (problem.position, problem.kind) == (position, kind), problem
+
+
+def test_a_store_untouched_verifies(evidence: Evidence) -> None:
+    found = evidence.verify()
+    assert found.problem is None
+    assert found.tree_size == found.covered >= EVENTS
+    assert found.heads >= 20 and not found.outside
+    assert found.root_hash == evidence.heads()[-1].root_hash
+
+
+@pytest.mark.parametrize("seed", range(TRIES))
+def test_each_of_random_alterations_is_found_and_named(evidence: Evidence, seed: int) -> None:
+    _try(evidence, seed)
+
+
+@pytest.mark.slow
+def test_200_alterations_of_100_000_events_are_found_and_named(tmp_path: Path) -> None:
+    made = Evidence.made(tmp_path, 100_000, heads=100)
+    assert made.verify().problem is None
+    for seed in range(200):
+        _try(made.copied(tmp_path / "copy"), seed)
+
+
+def test_a_removed_tail_is_found_by_a_head_from_outside(evidence: Evidence) -> None:
+    heads = evidence.heads()
+    tail_removed(evidence, heads[-3].tree_size)
+    assert evidence.verify().problem is None  # that is what only a head from outside can tell
+    found = evidence.verify(heads[-3])
+    assert found.problem is None and found.outside == [heads[-3]]
+    problem = evidence.verify(*heads).problem
+    assert problem is not None and problem.kind == "removed"
+    assert problem.position == heads[-3].position + 1
+    assert "a head from outside" in problem.sentence
+
+
+def test_a_tail_removed_without_care_is_found_by_the_last_position(evidence: Evidence) -> None:
+    heads = evidence.heads()
+    tail_removed(evidence, heads[-3].tree_size)
+    last = heads[-1].position
+    evidence.alter(f"UPDATE sqlite_sequence SET seq = {last} WHERE name = 'stored_events'")
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == "removed"
+    assert problem.position == heads[-3].position + 1
+
+
+def test_an_event_altered_together_with_its_leaf_lies_between_two_heads(
+    evidence: Evidence,
+) -> None:
+    before, after = evidence.heads()[4:6]
+    position = before.position + 5
+    leaf = "zeroblob(32)"
+    evidence.alter(
+        f"UPDATE stored_events SET state = CAST(state || ' ' AS BLOB) WHERE position = {position}"
+    )
+    problem = evidence.verify().problem
+    assert problem is not None and (problem.kind, problem.position) == ("changed", position)
+    evidence.alter(f"UPDATE tree_leaves SET leaf_hash = {leaf} WHERE position = {position}")
+    problem = evidence.verify().problem
+    assert problem is not None
+    assert problem.position == position
+    assert problem.between == (before.tree_size, after.tree_size)
+    assert "leaves were altered too" in problem.sentence
+
+
+def test_the_store_goes_on_after_a_look(evidence: Evidence) -> None:
+    """The look itself changes nothing."""
+    before = evidence.path.read_bytes()
+    evidence.verify()
+    assert evidence.path.read_bytes() == before
+    open_event_store(evidence.url).close()
+    assert evidence.verify().problem is None
+
+
+# What is recorded of the events.
+
+
+@pytest.mark.parametrize("seed", range(TRIES))
+def test_each_of_random_alterations_of_the_record_is_found(evidence: Evidence, seed: int) -> None:
+    """The events are fine, and it is said so."""
+    chance = random.Random(seed)  # noqa: S311  # a test has to be repeatable
+    heads = evidence.heads()
+    index, head = chance.randrange(heads[-1].tree_size), chance.choice(heads)
+    bit, place = 1 << chance.randrange(7), chance.randrange(len(head.text()))
+    flipped = head.text().encode()
+    flipped = flipped[:place] + bytes([flipped[place] ^ bit]) + flipped[place + 1 :]
+    there = f"WHERE tree_size = {head.tree_size}"
+    ways = {
+        "leaf": [
+            f"UPDATE tree_leaves SET leaf_hash = zeroblob(32) WHERE leaf_index = {index}",
+            f"UPDATE tree_leaves SET position = position + 100000 WHERE leaf_index = {index}",
+            f"UPDATE tree_leaves SET position = 'x' WHERE leaf_index = {index}",
+            f"UPDATE tree_leaves SET leaf_index = -5 WHERE leaf_index = {index}",
+            f"DELETE FROM tree_leaves WHERE leaf_index = {index}",
+            f"DELETE FROM tree_leaves WHERE leaf_index >= {index}",
+            f"DELETE FROM tree_heads WHERE tree_size = {heads[-1].tree_size}",
+            "INSERT INTO tree_leaves VALUES (100000, 100000, zeroblob(32))",
+        ],
+        "head": [
+            f"UPDATE tree_heads SET head = CAST(x'{flipped.hex()}' AS TEXT) {there}",
+            f"UPDATE tree_heads SET tree_size = -3 {there}",
+            f"INSERT INTO tree_heads SELECT tree_size - 1, head FROM tree_heads {there}",
+            f"INSERT INTO tree_heads VALUES (100000, '{head.text()}')",
+        ],
+    }
+    kind = chance.choice(list(ways))
+    way = chance.choice(ways[kind])
+    evidence.alter(way)
+    problem = evidence.verify().problem
+    assert problem is not None, way
+    assert problem.kind in (kind, *(["removed"] if kind == "head" else [])), (way, problem)
+    if "WHERE leaf_index =" in way and "-5" not in way:
+        assert problem.position == index + 1
+        assert "themselves are as the head" in problem.sentence
+
+
+def test_an_event_of_the_last_second_is_not_covered(evidence: Evidence) -> None:
+    with closing(open_event_store(evidence.url)) as store:
+        make_tree_key(store, VAULT, NOON, "shell:lisi")
+        found = evidence.verify()
+        assert found.problem is None and found.covered == found.tree_size - 1
+    evidence.alter("UPDATE stored_events SET state = 'x' WHERE position = "
+                   "(SELECT MAX(position) FROM stored_events)")  # fmt: skip
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == "unreadable"
+
+
+def test_a_stream_that_does_not_go_on_is_found_where_no_head_tells(tmp_path: Path) -> None:
+    evidence = Evidence.made(tmp_path, 300)
+    ((position, version),) = evidence.rows(
+        "SELECT position, originator_version FROM stored_events WHERE position = 100"
+    )
+    evidence.alter(
+        "DELETE FROM tree_heads",
+        "DELETE FROM tree_leaves",
+        "DELETE FROM tree_frontier",
+        "DELETE FROM stored_events WHERE originator_id = "
+        "(SELECT originator_id FROM stored_events WHERE originator_version = 3) "
+        "AND originator_version = 2",
+    )
+    problem = evidence.verify().problem
+    assert problem is not None and (problem.kind, problem.version) == ("stream", 2)
+    assert position == 100 and version
+
+
+def test_a_damaged_file_is_a_finding(evidence: Evidence) -> None:
+    pages = evidence.path.stat().st_size // 4096
+    raw = bytearray(evidence.path.read_bytes())
+    raw[4096 * (pages // 2) : 4096 * (pages // 2 + 1)] = bytes(4096)
+    evidence.path.write_bytes(raw)
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind in ("database", "removed", "changed", "leaf")
+
+
+def test_an_index_that_hides_an_event_is_found(evidence: Evidence) -> None:
+    """The service loads streams by their index: who alters it alters what the service sees."""
+    ((page,),) = evidence.rows(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_stored_events_1'"
+    )
+    ((other,),) = evidence.rows("SELECT rootpage FROM sqlite_master WHERE name = 'verifications'")
+    raw = bytearray(evidence.path.read_bytes())
+    empty = raw[4096 * (int(str(other)) - 1) : 4096 * int(str(other))]
+    raw[4096 * (int(str(page)) - 1) : 4096 * int(str(page))] = empty
+    evidence.path.write_bytes(raw)
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == "database"
+
+
+# Heads from outside.
+
+
+def test_a_head_that_was_kept_tells_from_a_log_made_anew(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    """By somebody with the key: everything fits together, and not to what was kept."""
+    kept = evidence.heads()[3]
+    evidence.alter(
+        "UPDATE stored_events SET state = replace(state, '不再需要', '不再需求') "
+        "WHERE position < 60",
+        "DELETE FROM tree_heads",
+        "DELETE FROM tree_leaves",
+        "DELETE FROM tree_frontier",
+    )
+    evidence.alter("UPDATE stored_events SET state = CAST(state AS BLOB)")
+    with closing(open_event_store(evidence.url)) as store:
+        while grower(store).grow() is not None:
+            pass
+    assert evidence.verify().problem is None
+    problem = evidence.verify(kept).problem
+    assert problem is not None and problem.kind == "altered"
+    assert problem.between == (0, kept.tree_size) and "from outside" in problem.sentence
+
+
+def test_a_head_that_nobody_signed_is_not_believed(evidence: Evidence) -> None:
+    head = evidence.heads()[3]
+    forged = replace(head, root_hash=evidence.heads()[2].root_hash)
+    problem = evidence.verify(forged).problem
+    assert problem is not None and "its signature is not that of its contents" in problem.sentence
+    assert evidence.verify(replace(head, log_id="another")).foreign == 1
+
+
+def restored(evidence: Evidence, kept_up_to: int) -> None:
+    """What a restore records, by the fields of its event that count here."""
+    with closing(open_event_store(evidence.url)) as store:
+        installation = store.found(NOON)
+        event = {
+            "originator_id": "installation",
+            "originator_version": installation.version + 1,
+            "timestamp": "2026-05-04T12:00:00Z",
+            "by": "shell:lisi",
+            "feed_id": "after-the-restore",
+            "earlier_feed_id": installation.feed_id,
+            "position": kept_up_to,
+            "as_of": "2026-05-04T12:00:00Z",
+        }
+        state = json.dumps(event, separators=(",", ":")).encode()
+        stored = StoredEvent("installation", installation.version + 1, RESTORED.decode(), state)
+        store.recorder.insert_events([stored])
+
+
+def test_heads_of_before_a_restore_have_to_agree_as_far_as_it_was_put_back(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        catalogue.EVENTS, RESTORED.decode(), Installation.Founded
+    )  # whatever brings it
+    heads = evidence.heads()
+    tail_removed(evidence, heads[-3].tree_size)
+    restored(evidence, heads[-3].position)
+    with opened_snapshot(evidence.url) as snapshot:
+        logs = Logs.of(snapshot)
+    assert logs.current == "after-the-restore"
+    assert logs.ended_at == {heads[0].log_id: heads[-3].tree_size}
+    verifier = evidence.verify
+    found = verifier(*heads)
+    assert found.not_here == heads[-1].tree_size - heads[-3].tree_size
+    assert found.outside == heads[:-2]
+    evidence.alter(
+        "UPDATE stored_events SET state = CAST(replace(state, '10.0', '10.1') AS BLOB) "
+        "WHERE position = 9"
+    )
+    problem = verifier(*heads).problem
+    assert problem is not None and problem.position == 9
