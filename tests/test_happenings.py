@@ -55,7 +55,10 @@ def wrote(**reply: Any) -> Event:
                 "suggestions": ["1_1"],
             },
             "zhangsan 通过回复同意: “TY 1_1 2”（未生效: 写了不止一个编号），可供选择的有 1_1",
-            "zhangsan chose to approve via reply: “TY 1_1 2” (no effect: it names more than one id); named as possible: 1_1",
+            (
+                "zhangsan chose to approve via reply: “TY 1_1 2”"
+                " (no effect: it names more than one id); named as possible: 1_1"
+            ),
         ),
         (
             {"words": "待办", "refusal": "todo"},
