@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from adapters.wecom.messages import HOW, in_chinese
 from domain.decision import Channel
+from domain.notifications import Way
 from domain.text import one_line
 from projections.outbox import Kind, kind_of
 from web.translation import ENGLISH, LANGUAGE, gettext
@@ -61,6 +62,12 @@ SAID = {
     "approve": "%(who)s 通过%(how)s同意",
     "reject": "%(who)s 通过%(how)s驳回",
     None: "%(who)s 通过%(how)s回复",
+}
+WAYS = {
+    Way.TEXT: "文本",
+    Way.CARD: "卡片",
+    Way.BOTH: "文本和卡片",
+    Way.DIGEST: "汇总消息",
 }
 CHANNEL = {**HOW, Channel.CLOCK: "系统"}
 
