@@ -21,6 +21,13 @@ class UnknownApproval(Exception):
         super().__init__(f"there is no approval {name}{instead}")
 
 
+class NotYet(Exception):
+    """At that moment it had not been asked for."""
+
+    def __init__(self, reply_id: str, asked_at: str) -> None:
+        super().__init__(f"{reply_id} had not been asked for; it was at {asked_at}")
+
+
 def stream_of(history: StoredHistory, settings: Settings, name: str) -> str:
     """
     The approval that is meant.

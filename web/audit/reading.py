@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from adapters.store.mapper import UnreadableEvent
 from adapters.store.schema import NewerStore
 from adapters.store.stored_history import WrittenMeanwhile
-from web.audit.finding import UnknownApproval
+from web.audit.finding import NotYet, UnknownApproval
 from web.findings import say
 from web.translation import LANGUAGE
+
+NOT_THERE = (UnknownApproval, NotYet)
+NOT_READ = (UnreadableEvent, NewerStore, WrittenMeanwhile)
 
 
 @contextmanager
@@ -21,7 +24,14 @@ def looking(language: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         _give_up(f"FTA_APPROVAL_DATABASE cannot be used: {error}")
-    except (UnknownApproval, UnreadableEvent, NewerStore, WrittenMeanwhile, OSError) as error:
+    except (
+        UnknownApproval,
+        NotYet,
+        UnreadableEvent,
+        NewerStore,
+        WrittenMeanwhile,
+        OSError,
+    ) as error:
         _give_up(str(error))
     finally:
         LANGUAGE.reset(token)

@@ -39,15 +39,25 @@ def told(
 
 
 def timeline(events: Sequence[Stored], zone: Zone) -> Iterator[str]:
-    """Each event with its position, its time, the channel where it has one, and in words."""
-    width, day = len(str(events[-1].position)), ""
-    for one in events:
+    """Each event in words."""
+    return lines([(one, in_words(one.event)) for one in events], zone)
+
+
+def lines(events: Sequence[tuple[Stored, str]], zone: Zone) -> Iterator[str]:
+    """
+    Each event with its position, its time and, where it has one, its channel.
+
+    Args:
+        events: With their words.
+    """
+    width, day = len(str(events[-1][0].position)), ""
+    for one, words in events:
         if (today := zone.day(one.event.timestamp)) != day:
             day = today
             yield day
         channel = getattr(one.event, "channel", "")
         at = zone.clock(one.event.timestamp)
-        yield f"  {one.position:>{width}}  {at}  {channel:<10}  {in_words(one.event)}"
+        yield f"  {one.position:>{width}}  {at}  {channel:<10}  {words}"
 
 
 def state(approval: Approval, at: datetime, zone: Zone) -> str:
