@@ -194,7 +194,9 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 MAPPER = EventMapper(JSONTranscoder())  # which it does not use
 NAMES = [f"{one.topic}-{number}" for number, one in enumerate(GOLDEN)]
-TODAYS = [one for one in GOLDEN if one.version == getattr(EVENTS.get(one.topic), "class_version", 0)]
+TODAYS = [
+    one for one in GOLDEN if one.version == getattr(EVENTS.get(one.topic), "class_version", 0)
+]
 
 
 def test_every_stored_name_with_its_fields() -> None:
