@@ -21,6 +21,7 @@ from domain.catalogue import EVENTS
 from projections.runner import ProjectionRunner
 from tests.histories import RANDOM, History, histories, live
 from tests.stores import TABLES, logged, open_read_models, opened
+from tests.whole_life import WHOLE_LIFE
 
 __all__ = ["logged"]
 pytestmark = pytest.mark.usefixtures("logged")
@@ -100,16 +101,18 @@ def compare_at_the_end(history: History, steps: Sequence[tuple[int, bool]]) -> N
         assert contents(made_anew) == contents(kept_up)
 
 
-def test_read_models_made_anew_are_the_same_at_every_position() -> None:
-    reached: set[str] = set()
+@settings(RANDOM, max_examples=300)
+@given(history=histories(2, 24), steps=STEPS)
+def test_read_models_made_anew_are_the_same_at_every_position(
+    history: History, steps: list[tuple[int, bool]]
+) -> None:
+    compare_at_every_position(history, steps)
 
-    @settings(RANDOM, max_examples=300)
-    @given(history=histories(2, 24), steps=STEPS)
-    def compare(history: History, steps: list[tuple[int, bool]]) -> None:
-        reached.update(compare_at_every_position(history, steps))
 
-    compare()
-    assert set(EVENTS) - reached == set(), "histories do not reach these; see tests/histories.py"
+@pytest.mark.parametrize("steps", [[(1, False)], [(1, True)], [(2, False), (7, True)]])
+def test_so_they_are_after_every_kind_of_event(steps: list[tuple[int, bool]]) -> None:
+    reached = compare_at_every_position(WHOLE_LIFE, steps)
+    assert set(EVENTS) - reached == set(), "tests/whole_life.py does not come to these"
 
 
 @pytest.mark.slow
