@@ -302,9 +302,8 @@ def with_a_permit_key(installation: Installation) -> None:
         installation.make_secret(SecretKind.PERMIT_KEY, "key-1", "sealed", NOON, public="public")
 
 
-def live(house: House, history: History) -> datetime:
-    """Let it happen; the moment at which it was over."""
-    at = NOON
+def live(house: House, history: History, at: datetime = NOON) -> datetime:
+    """Let it happen from that moment on; the moment at which it was over."""
     house.store.change_installation(with_a_permit_key)
     for seconds, (kind, fields) in history:
         at += timedelta(seconds=seconds)
