@@ -65,7 +65,6 @@ class Parts:
     """What has threads and files, to be started and closed in the right order."""
 
     feed_id: str
-    restored_at: datetime | None
     in_force: SettingsInForce
     keyring: Keyring
     store: EventStore
@@ -142,8 +141,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     secret_key(settings)  # made before the store that it belongs to
     store = open_event_store(settings.database)
-    installation = store.found(clock())
-    feed_id = installation.feed_id
+    feed_id = store.found(clock()).feed_id
     vault = opened_vault(settings, store, clock)
     keyring = Keyring(lambda: store.found(clock()), vault)
     in_force = SettingsInForce(settings, store, Secrets(vault, keyring.fingerprint_key()))
@@ -172,15 +170,4 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     directory = in_force.following(lambda now: Directory(read_models, now.super_approvers))
     reading = Reading(store, read_models, writer, progress, directory)
     lease = FileLease(beside_database(settings, ".lease"))
-    return Parts(
-        feed_id,
-        installation.restored_at,
-        in_force,
-        keyring,
-        store,
-        read_models,
-        runner,
-        writer,
-        reading,
-        lease,
-    )
+    return Parts(feed_id, in_force, keyring, store, read_models, runner, writer, reading, lease)
