@@ -156,7 +156,7 @@ def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -
     app[keys.TREE] = parts.tree
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
-    app[keys.RESTORED_AT] = parts.restored_at
+    app[keys.RESTORED_AT] = parts.store.found(clock()).restored_at
     app[keys.FEED] = Feed(parts.reading, parts.feed_id, app[keys.PERMITS].of)
     app[keys.ENGINES] = following(lambda now: Engines(now.engines, now.api_readers))
     app[keys.CALLBACK_CRYPTO] = following(_callback_crypto)

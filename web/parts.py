@@ -68,7 +68,6 @@ class Parts:
     """What has threads and files, to be started and closed in the right order."""
 
     feed_id: str
-    restored_at: datetime | None
     in_force: SettingsInForce
     keyring: Keyring
     store: EventStore
@@ -148,8 +147,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     secret_key(settings)  # made before the store that it belongs to
     store = open_event_store(settings.database)
-    installation = store.found(clock())
-    feed_id = installation.feed_id
+    feed_id = store.found(clock()).feed_id
     vault = opened_vault(settings, store, clock)
     keyring = Keyring(lambda: store.found(clock()), vault)
     in_force = SettingsInForce(settings, store, Secrets(vault, keyring.fingerprint_key()))
@@ -183,7 +181,6 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     grower = Grower(store.another(), feed_id, keyring.tree_key, clock, heads)
     return Parts(
         feed_id,
-        installation.restored_at,
         in_force,
         keyring,
         store,
@@ -194,5 +191,4 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
         lease,
         newest_head,
         TreeKeeper(grower, newest_head.take),
-        installation.restored_at,
     )
