@@ -460,7 +460,7 @@ class Words:
         Words(Risk, {"low", "medium", "high"}),
         Words(Kind, {"solution", "convergence"}),
         Words(Outcome, {"succeeded", "failed", "skipped"}),
-        Words(SecretKind, {"permit-key", "webhook-secret", "fingerprint-key"}),
+        Words(SecretKind, {"permit-key", "webhook-secret", "fingerprint-key", "tree-key"}),
         Words(Via, {"page", "shell", "environment"}),
     ],
     ids=lambda words: words.kind.__name__,

@@ -42,6 +42,7 @@ WHY_A_LOGIN_ENDED = {
     "logged-in-again": "同一浏览器重新登录",
     "left-visible-range": "已离开应用的可见范围",
     "ended-by-administrator": "由管理员结束",
+    "restored": "服务从备份恢复",
 }
 SECRETS = {
     SecretKind.PERMIT_KEY: "许可签名密钥",
@@ -198,6 +199,18 @@ def _link_used(event: Any) -> str:
     }
 
 
+def _link_withdrawn(event: Any) -> str:
+    about = {"who": event.by, "link": event.link[:SHOWN_OF_A_HASH]}
+    return gettext("%(who)s 作废了配置页面的一次性链接（%(link)s）") % about
+
+
+def _restored(event: Any) -> str:
+    about = {"who": event.by, "position": event.position, "feed": event.feed_id}
+    return (
+        gettext("%(who)s 从备份恢复了服务，备份到位置 %(position)s，决定推送改为 %(feed)s") % about
+    )
+
+
 def _searched(event: Any) -> str:
     return gettext("%(who)s 搜索了审计历史（%(how)s）") % _reader(event) + _wanted(event)
 
@@ -238,12 +251,14 @@ WORDS: dict[type, Callable[[Any], str]] = {
     Installation.Founded: _founded,
     Installation.SecretMade: _secret_made,
     Installation.SecretsResealed: _secrets_resealed,
+    Installation.Restored: _restored,
     Freeze.Began: _froze,
     Freeze.Ended: _thawed,
     Configuration.Changed: settings_changed,
     Configuration.Resealed: _settings_resealed,
     Configuration.LinkOffered: _link_offered,
     Configuration.LinkUsed: _link_used,
+    Configuration.LinkWithdrawn: _link_withdrawn,
     Configuration.Told: _answered,
     Audit.Searched: _searched,
     Audit.Opened: _looked,
