@@ -335,6 +335,8 @@ def test_killed_at_any_step_it_leaves_the_old_store_or_the_restored_one(folder: 
         put_back(one)
         assert restored(one)
         assert not list(one.glob("*.restored*"))
+        names = [database(one), *one.glob("fta-approval.db.replaced-*")]
+        assert [path.stat().st_nlink for path in names] == [1] * len(names)
 
 
 def test_what_a_kill_left_behind_does_not_keep_a_service_from_starting(folder: Path) -> None:

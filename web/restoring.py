@@ -15,7 +15,13 @@ from adapters.store.lease import FileLease
 from web.backup_check import checked_copy, progress_bars, sizes
 from web.parts import beside_database
 from web.restoring_events import Restored, Restoring, make_harmless
-from web.restoring_files import put_in_place, replace_read_models, settle, standing
+from web.restoring_files import (
+    forget_second_names,
+    put_in_place,
+    replace_read_models,
+    settle,
+    standing,
+)
 from web.secret_key import key_in, key_path, secret_key
 from web.settings import Settings
 from web.shell_account import shell_account
@@ -46,6 +52,7 @@ def restore(settings: Settings, copy: Path, at: datetime, say: Say, *, replace: 
     database.parent.mkdir(parents=True, exist_ok=True)
     with _alone(settings, database):
         place = database.resolve()  # where SQLite keeps what belongs to it, if this is a link
+        forget_second_names(place)
         _check_what_stands(place, copy, replace=replace)
         vault = Vault(_key_that_is_there(settings))
         part = place.with_name(f"{place.name}.restored")

@@ -5,6 +5,7 @@ At every moment the whole old store stands there, or the whole new one: the old 
 second name, then the new file takes over the first.
 """
 
+import glob
 import os
 import shutil
 import sqlite3
@@ -50,6 +51,18 @@ def put_in_place(fresh: Path, database: Path, at: datetime) -> Path | None:
     fresh.replace(database)
     sync(database.parent)
     return aside
+
+
+def forget_second_names(database: Path) -> None:
+    """
+    What a kill left between the second name of the old store and the new one in its place.
+
+    A store that is opened by two names at once is damaged: SQLite looks for its `-wal` by each.
+    """
+    if database.exists():
+        for aside in database.parent.glob(f"{glob.escape(database.name)}.replaced-*"):
+            if aside.samefile(database):
+                aside.unlink()
 
 
 def replace_read_models(fresh: Path, views: Path) -> None:
