@@ -16,15 +16,32 @@ from pathlib import Path
 
 from benchmarks import evidencing
 from benchmarks.lives import fill_with_lives
+from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
 
 Figure = Callable[[Settings, Path], None]
+
+
+def backup(settings: Settings, folder: Path) -> None:
+    """Copied, and every event of the copy read."""
+    from web.backup import back_up
+
+    back_up(settings, folder / "copy.db", _said)
+
+
+def restore(settings: Settings, folder: Path) -> None:
+    """Looked through, made harmless, its read models made, put in place; after `backup`."""
+    from web import restoring
+
+    restoring.restore(settings, folder / "copy.db", utc_now(), _said, replace=True)
 
 
 FIGURES: dict[str, Figure] = {
     "tree, from nothing": evidencing.grow_tree,
     "verify": evidencing.verify,
     "prove": evidencing.prove,
+    "backup": backup,
+    "restore": restore,
 }
 
 
@@ -62,6 +79,10 @@ def _measure(name: str, folder: Path) -> None:
 
 def _store_in(folder: Path) -> Settings:
     return read_settings({f"{PREFIX}DATABASE": f"sqlite:///{folder / 'store.db'}"})
+
+
+def _said(line: str) -> None:
+    """Nobody reads it."""
 
 
 def _say(line: str) -> None:
