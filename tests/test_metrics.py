@@ -244,7 +244,7 @@ async def test_what_the_database_does_not_tell_is_absent_and_the_rest_is_there(
     assert now["writer_alive"] == 1
     marked = {row[1] for row in rows() if row[4]}
     there_is = {f"fta_approval_{name.partition('{')[0]}" for name in now}
-    assert len(marked) == 9
+    assert len(marked) == 12
     assert marked.isdisjoint(there_is)
 
 

@@ -116,13 +116,13 @@ class Figures(Collector):
         if self._backlog is not None:
             lag = max(self._backlog.last_position - covered, 0)
             yield gauge("tree_lag", "Positions that no tree head covers yet", lag)
+            last = self._verified
+            at, wrong = (last.at.timestamp(), last.problem is not None) if last else (0, False)
+            yield gauge("audit_verified_timestamp", "When all was last computed anew", at)
+            yield gauge("audit_problem", "1 if something was not as it was recorded", wrong)
         failing, unfiled = tree.problem is not None, tree.file_problem is not None
         yield gauge("tree_failing", "1 while something keeps heads from being signed", failing)
         yield gauge("tree_heads_file_failing", "1 while heads wait to be filed outside", unfiled)
-        if self._verified is not None:
-            at, wrong = self._verified.at.timestamp(), self._verified.problem is not None
-            yield gauge("audit_verified_timestamp", "When all was last computed anew", at)
-            yield gauge("audit_problem", "1 if something was not as it was recorded", wrong)
 
     def _of_callbacks(self) -> Iterator[Metric]:
         tally, quota = self._app[keys.TALLY], self._app[keys.REPLY_QUOTA]
