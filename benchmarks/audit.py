@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import evidencing
+from benchmarks import evidencing, replaying
 from benchmarks.lives import fill_with_lives
 from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
@@ -40,6 +40,13 @@ FIGURES: dict[str, Figure] = {
     "tree, from nothing": evidencing.grow_tree,
     "verify": evidencing.verify,
     "prove": evidencing.prove,
+    "rebuild": replaying.rebuild,
+    "compare": replaying.compare,
+    "replay": replaying.replay_all,
+    "replay, json": replaying.replay_as_json,
+    "replay, diff": replaying.replay_a_day,
+    "show, 1000 of them": replaying.show_a_thousand,
+    "show, 10 by uuid": replaying.show_by_uuid,
     "backup": backup,
     "restore": restore,
 }

@@ -299,10 +299,10 @@ def test_as_many_as_there_may_be_waiting_are_counted_and_the_most_urgent_named(
 ) -> None:
     monkeypatch.setattr(as_it_was, "MOST_NAMED", 3)
     for number in (4, 1, 5, 2, 3):
-        house.do(ask(obj_id=f"{number}_1", expires_in=number * 60))
+        house.do(ask(obj_id=f"{number}_1", expires_in=60 * (9 - number)))
     lines = told(given, "2026-05-04T12:00:00Z")
     named = [line.split()[0] for line in lines if " zhangsan, lisi: " in line]
-    assert named == ["1_1", "2_1", "3_1"]
+    assert named == ["5_1", "4_1", "3_1"]
     assert "  and 2 more (--json lists all)" in lines
 
 

@@ -15,7 +15,7 @@ from tests.histories import with_a_permit_key
 from tests.scenario import APPROVE, REJECT, after, ask, pushes, reached, says
 from tests.stores import everything, open_read_models, opened
 from tests.test_rebuilding import rebuild
-from web.audit.comparing import compare_read_models
+from web.audit.comparing import compare_read_models, tell_differences
 from web.settings import Settings, read_settings
 
 
@@ -150,6 +150,16 @@ def test_a_difference_is_one_line(views: Path, given: Settings) -> None:
         "approvals [approval_id=e50e2ff1-ae80-5e1a-a99b-9efab369f2dc] status:"
         " rejected is stored, approved follows"
     )
+
+
+def test_what_was_found_is_said(views: Path, given: Settings) -> None:
+    lines: list[str] = []
+    assert tell_differences(given, lines.append)
+    change(views, "UPDATE approvals SET status = 'rejected' WHERE reply_id = '12345_2'")
+    assert not tell_differences(given, lines.append)
+    assert lines[0] == "read models say what the events say"
+    assert lines[1].startswith("read models differ: approvals [approval_id=")
+    assert "fta-approval projections rebuild" in lines[2]
 
 
 def test_without_read_models_there_is_nothing_to_compare(tmp_path: Path, given: Settings) -> None:

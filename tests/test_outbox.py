@@ -696,7 +696,7 @@ def test_when_everything_was_sent_nothing_stays_and_nothing_was_sent_twice(
 
 # What an older version recorded.
 
-NEW_KINDS = (
+NEW_KINDS: tuple[type[Event], ...] = (
     Approval.Reminded,
     Approval.NobodyReached,
     Approval.BecameUnreachable,

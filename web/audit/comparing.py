@@ -12,6 +12,7 @@ from domain.installation import STREAM, Installation
 from projections.comparison import Difference, differences, rebuild_up_to
 from projections.runner import ALL
 from web.parts import beside_database, check_store_exists, opened_store
+from web.rebuilding import progress_bar
 from web.settings import Settings
 
 
@@ -43,6 +44,27 @@ def compare_read_models(
         opened_store(settings) as store,
     ):
         return _compare(views, Path(folder), store, on_progress)
+
+
+def tell_differences(settings: Settings, say: Callable[[str], None]) -> bool:
+    """
+    Compare with a progress bar, and say each difference, or that there is none.
+
+    Returns:
+        Whether they are the same.
+    """
+    with progress_bar() as bar:
+        task = bar.add_task("read models", total=None)
+        found = compare_read_models(
+            settings, lambda done, end: bar.update(task, completed=done, total=end)
+        )
+    for difference in found:
+        say(f"read models differ: {difference}")
+    if found:
+        say("fta-approval projections rebuild makes them anew from the events")
+        return False
+    say("read models say what the events say")
+    return True
 
 
 def _compare(
