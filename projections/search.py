@@ -10,9 +10,8 @@ from typing import Any
 
 from domain.identity import same_person
 from projections.database import Database
-from projections.walk import MOST_SEARCHED, Conditions, Cursor, Way, walk
-
-__all__ = ["Cursor", "EventsPage", "Happened", "Page", "Sought", "happened", "search"]
+from projections.walk import MOST_SEARCHED, Conditions, Way, walk
+from projections.walk import Cursor as Cursor
 
 # Each has an index; where several are wanted, the one that is likely to leave least comes first.
 FACETS = ("business", "engine", "channel", "status")

@@ -16,6 +16,7 @@ from domain.approval import Approval
 from domain.commands import RecordExport, RecordSearch
 from domain.identity import approval_stream, same_person
 from projections.document import document
+from projections.plain_look import is_sought, is_wanted
 from projections.projection import DECISIONS, milliseconds
 from projections.search import Cursor, Happened, Sought, happened, search
 from tests.histories import PEOPLE, RANDOM, histories, live, revokes, with_a_permit_key
@@ -124,7 +125,7 @@ def history_of(house: House) -> list[tuple[Approval, list[Event]]]:
     return together
 
 
-def is_sought(approval: Approval, events: list[Event], sought: dict[str, Any]) -> bool:
+def seems_sought(approval: Approval, events: list[Event], sought: dict[str, Any]) -> bool:
     shown = document(approval)
     asked = approval.requested
     people = {*asked.approvers, *asked.asked, asked.requested_by or ""}
@@ -183,7 +184,11 @@ def test_searching_finds_what_a_plain_look_at_every_event_finds(
         for sought in questions:
             pages = all_pages(search, house.read_models, Sought(**sought), limit, most)
             told = [one for page in pages for one in page.reply_ids]
-            assert told == [a.reply_id for a, events in approvals if is_sought(a, events, sought)]
+            assert told == [
+                a.reply_id for a, events in approvals if seems_sought(a, events, sought)
+            ]
+            plainly = [a for a, events in approvals if is_sought(a, events, Sought(**sought))]
+            assert told == [a.reply_id for a in plainly]
             assert all(len(page.reply_ids) <= limit for page in pages)
 
 
@@ -192,7 +197,7 @@ def events_newest_first(house: House) -> list[tuple[int, Event]]:
     return sorted(stored, key=lambda it: (it[1].timestamp, it[0]), reverse=True)
 
 
-def is_wanted(event: Any, wanted: dict[str, Any]) -> bool:
+def seems_wanted(event: Any, wanted: dict[str, Any]) -> bool:
     by = getattr(event, "by", None) or getattr(event, "engine", None) or getattr(event, "to", None)
     via = getattr(event, "channel", None) or getattr(event, "via", None)
     if isinstance(event, Approval.Expired):
@@ -243,7 +248,8 @@ def test_events_of_every_kind_are_found_as_a_plain_look_finds_them(
         for wanted in questions:
             pages = all_pages(happened, house.read_models, Happened(**wanted), limit, most)
             told = [one for page in pages for one in page.positions]
-            assert told == [position for position, event in events if is_wanted(event, wanted)]
+            assert told == [position for position, event in events if seems_wanted(event, wanted)]
+            assert told == [at for at, event in events if is_wanted(event, Happened(**wanted))]
 
 
 # How it is found.

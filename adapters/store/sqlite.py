@@ -132,6 +132,12 @@ class EventRecorder(SQLiteApplicationRecorder):
             return []
         return self._notifications(f"originator_id IN ({marks(streams)})", streams)
 
+    def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """The events at these positions, in order of position."""
+        if not positions:
+            return []
+        return self._notifications(f"position IN ({marks(positions)})", positions)
+
     def select_stream_names(self, ranges: Sequence[tuple[str, str]]) -> Sequence[str]:
         """Names of the streams in any of these ranges, from the first, not including the last."""
         if not ranges:
