@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from domain.commands import RecordSearch
 from domain.decision import Capacity, Status
-from domain.text import one_line
 from projections.document import document
 from projections.search import Cursor, happened, search
 from web.app import utc_now
@@ -133,7 +132,7 @@ class _Answer:
     def _line_of_approval(self, row: Row) -> str:
         """`2026-05-04 20:00:00  12345_2  approved by lisi via web at …  重启 nginx`"""
         asked = self._shown(row["requested_at"])
-        return "  ".join([asked, row["reply_id"], self._ending(row), one_line(row["message"])])
+        return "  ".join([asked, row["reply_id"], self._ending(row), row["message"]])
 
     def _ending(self, row: Row) -> str:
         status = row["status"]
