@@ -6,7 +6,6 @@ at once, and no transaction is open between two chunks.
 """
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from eventsourcing.persistence import Notification, StoredEvent
 
 from adapters.store.event_store import EventStore
@@ -120,7 +120,7 @@ async def off_the_loop(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 def event_row(position: int, stored: StoredEvent, event: Event, names: Pseudonyms | None) -> Row:
     """One event; `data` is what is stored of it, of sealed secrets only that there are some."""
-    data = json.loads(stored.state)
+    data = msgspec.json.decode(stored.state)
     if names is not None:
         data, event = names.in_event(data), names.event(event)
     kept = {name: value for name, value in data.items() if name not in NOT_DATA}
