@@ -210,7 +210,7 @@ async def test_whoever_reads_may_stop_reading(house: House, tmp_path: Path) -> N
         (["search", "--from", "yesterday"], "'yesterday' is no time"),
         (["search", "--to", "9999-12-31"], "'9999-12-31' is no time"),
         (["search", "--status", "done"], "done"),
-        (["search", "--channel", "shell"], "'shell' is none of wecom-text"),
+        (["search", "--channel", "page"], "'page' is none of wecom-text"),
         (["search", "--events", "secrets"], "'secrets' is none of all"),
         (["search", "--events", "logins", "--engine", "fta"], "--engine"),
         (["export", "--what", "approvals", "--events", "logins"], "--events"),

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 CHANNELS_OF_ENDS = tuple(channel.value for channel in Channel)
 """Through which an approval ends."""
-CHANNELS = (*CHANNELS_OF_ENDS, "fta", *(via.value for via in Via), "service")
+CHANNELS = tuple(dict.fromkeys((*CHANNELS_OF_ENDS, "fta", *(via.value for via in Via), "service")))
 """Through which events come."""
 
 
