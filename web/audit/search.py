@@ -36,9 +36,10 @@ class Say(Protocol):
 class Behind(Exception):
     """The read models have not seen everything."""
 
-    def __init__(self, position: int, last: int) -> None:
+    def __init__(self, position: int, last: int, why: str | None) -> None:
+        because = f" ({why})" if why else ""
         super().__init__(
-            f"the read models are at position {position} of {last}: "
+            f"the read models are at position {position} of {last}{because}: "
             "wait for them, or run fta-approval projections rebuild"
         )
 
@@ -79,7 +80,7 @@ async def _caught_up(parts: Parts) -> None:
     try:
         await asyncio.to_thread(parts.runner.wait_for, last, CAUGHT_UP_WITHIN_S)
     except TimeoutError:
-        raise Behind(parts.runner.position, last) from None
+        raise Behind(parts.runner.position, last, parts.runner.failure) from None
 
 
 class _Answer:
