@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import evidencing, replaying
+from benchmarks import evidencing, finding, replaying
 from benchmarks.lives import fill_with_lives
 from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
@@ -47,6 +47,10 @@ FIGURES: dict[str, Figure] = {
     "replay, diff": replaying.replay_a_day,
     "show, 1000 of them": replaying.show_a_thousand,
     "show, 10 by uuid": replaying.show_by_uuid,
+    "export, json": finding.events_as_json,
+    "export, csv": finding.events_as_csv,
+    "export, other names": finding.events_under_other_names,
+    "export, approvals": finding.approvals_as_csv,
     "backup": backup,
     "restore": restore,
 }
