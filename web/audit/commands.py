@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from web.audit.options import filters
 from web.shell import given_settings
 
 LANGUAGES = click.Choice(("en", "zh"))
-from web.audit.options import filters
 
 
 @click.group()
@@ -35,7 +35,7 @@ def access_review(first: datetime | None, last: datetime | None, bom: bool) -> N
         fta-approval audit access-review --from 2026-01-01 --to 2026-03-31 > review.csv
     """
     from web.audit.access_review import access_review as review
-    from web.shell import given_settings, run_on_store
+    from web.shell import run_on_store
 
     if first is not None and last is not None and last < first:
         raise click.BadParameter("is before --from", param_hint="--to")
@@ -188,7 +188,6 @@ def show(name: str, language: str, as_json: bool) -> None:
     from web.audit.reading import looking
     from web.audit.show import show as show_approval
     from web.findings import say
-    from web.shell import given_settings
 
     with looking(language):
         show_approval(given_settings(), name, utc_now(), say, as_json=as_json)
@@ -222,7 +221,6 @@ def replay(name: str | None, at: str, until: str | None, language: str, as_json:
     from web.audit.moments import WrongTime
     from web.audit.reading import looking
     from web.findings import say
-    from web.shell import given_settings
 
     given, now = given_settings(), utc_now()
     try:
@@ -233,6 +231,8 @@ def replay(name: str | None, at: str, until: str | None, language: str, as_json:
                 difference.difference(given, at, until, name, now, say, as_json=as_json)
     except (WrongTime, difference.NotLater) as error:
         raise click.UsageError(str(error)) from None
+
+
 @audit.command("search")
 @filters
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
@@ -254,7 +254,7 @@ def search(limit: int, pseudonyms: bool, as_json: bool, **given: Any) -> None:
     from web.audit.options import read_filters
     from web.audit.search import Behind, Question, look_for
     from web.findings import say
-    from web.shell import given_settings, run_on_store, settings_in_force
+    from web.shell import run_on_store, settings_in_force
 
     of_events = bool(given["kinds"])
     wanted = read_filters(settings_in_force(), given, of_events=of_events)
@@ -295,7 +295,7 @@ def export(
     from web.audit.export import Extract, Form, What
     from web.audit.options import read_filters
     from web.audit.taking import take
-    from web.shell import given_settings, run_on_store, settings_in_force
+    from web.shell import run_on_store, settings_in_force
 
     of_events = what == What.EVENTS
     if given["kinds"] and not of_events:
