@@ -167,7 +167,7 @@ async def test_an_export_goes_out_as_json_lines_its_own_record_included(
     assert (exported.by, exported.via, exported.what) == (shell_account(), "shell", "events")
     assert (exported.form, exported.pseudonyms) == ("jsonl", False)
     assert exported.wanted == {"member": "lisi", "engine": "fta"}
-    status, out, errors = await audit(tmp_path, "export", "--events", "exports")
+    status, out, errors = await audit(tmp_path, "export", "--events", "exports", "-o", "-")
     assert len(out.splitlines()) == 2
     assert errors == f"exported up to position {house.store.last_position()}\n"
 

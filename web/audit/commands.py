@@ -275,7 +275,13 @@ def search(limit: int, pseudonyms: bool, as_json: bool, **given: Any) -> None:
 @click.option("--form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
 @click.option("--bom", is_flag=True, help="Let Excel know that a CSV is UTF-8.")
 @click.option("--pseudonyms", is_flag=True, help="Members under other names.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="- or nothing: standard output.",
+)
 def export(
     what: str, form: str, bom: bool, pseudonyms: bool, output: Path | None, **given: Any
 ) -> None:
@@ -306,4 +312,5 @@ def export(
         filters=read_filters(settings_in_force(), given, of_events=of_events),
         bom=bom,
     )
-    run_on_store(take(given_settings(), extract, output, pseudonyms=pseudonyms))
+    to = None if output is None or str(output) == "-" else output
+    run_on_store(take(given_settings(), extract, to, pseudonyms=pseudonyms))

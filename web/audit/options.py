@@ -18,10 +18,10 @@ FILTERS = (
     click.option("--from", "since", metavar="TIME", help=f"That day or later. {TIMES}"),
     click.option("--to", "until", metavar="TIME", help="That day, or moment, or earlier."),
     click.option("--member", metavar="USERID", help="With any part in it; of events, by or to."),
-    click.option("--business", metavar="NAME"),
+    click.option("--business", metavar="NAME", help="业务 of the details, else biz_id."),
     click.option("--engine", metavar="NAME", help="The one that asked."),
     click.option("--status", type=click.Choice([one.value for one in Status])),
-    click.option("--channel", metavar="NAME", help="Through which it ended; of events, came."),
+    click.option("--channel", metavar="NAME", help="By which it ended; of events, came."),
     click.option("--words", metavar="TEXT", multiple=True, help="In id, message or reason; all."),
     click.option("--events", "kinds", metavar="KIND", multiple=True, help="Events of that kind."),
 )
