@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.commands import RecordDelivery, ReportOutcome
+from domain.configuration import Configuration
 from domain.decision import Channel, Outcome
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import NOT_TEXT, Inbox
@@ -704,6 +705,7 @@ NEW_KINDS = (
     Approval.RedemptionRefused,
     Approval.OutcomeReported,
     Inbox.Greeted,
+    *Configuration.event_classes(),
 )
 NEW_FIELDS = {
     "way": "",

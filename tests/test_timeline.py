@@ -25,7 +25,9 @@ from tests.scenario import (
     reminds,
     says,
 )
-from web.timeline import ABOUT, DELIVERED, REFUSED, WORDS, in_words
+from web import happenings
+from web.timeline import WORDS, in_words
+from web.vocabulary import ABOUT, DELIVERED, REFUSED
 
 
 def words(*commands: Any) -> list[str]:
@@ -35,9 +37,10 @@ def words(*commands: Any) -> list[str]:
     return [in_words(event) for event in given(asked, *before).when(last).happened]
 
 
-def test_every_event_of_an_approval_that_is_ever_stored_has_words() -> None:
-    stored = {kind for topic, kind in EVENTS.items() if topic.startswith("approval.")}
-    assert set(WORDS) == stored == set(Approval.event_classes())
+def test_every_event_that_is_ever_stored_has_words_and_in_one_place() -> None:
+    assert set(WORDS) == set(Approval.event_classes())
+    assert {*WORDS, *happenings.WORDS} == set(EVENTS.values())
+    assert set(WORDS).isdisjoint(happenings.WORDS)
 
 
 def test_a_reminder() -> None:
@@ -106,8 +109,7 @@ def each_try() -> Iterator[tuple[int, datetime]]:
 
 
 def test_no_kind_of_message_is_without_words() -> None:
-    # What is said of the settings is about no approval, and stands in no timeline.
-    assert set(DELIVERED) == set(ABOUT) == set(Kind) - {Kind.SETTINGS}
+    assert set(DELIVERED) == set(ABOUT) == set(Kind)
 
 
 @pytest.mark.parametrize("code", sorted(REFUSED))
