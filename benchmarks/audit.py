@@ -17,6 +17,8 @@ from pathlib import Path
 from benchmarks import evidencing
 from benchmarks import finding
 from benchmarks.lives import fill_with_lives
+from benchmarks.lives import fill_with_lives
+from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
 
 Figure = Callable[[Settings, Path], None]
@@ -31,6 +33,21 @@ FIGURES: dict[str, Figure] = {
     "export, other names": finding.events_under_other_names,
     "export, approvals": finding.approvals_as_csv,
 }
+def backup(settings: Settings, folder: Path) -> None:
+    """Copied, and every event of the copy read."""
+    from web.backup import back_up
+
+    back_up(settings, folder / "copy.db", _said)
+
+
+def restore(settings: Settings, folder: Path) -> None:
+    """Looked through, made harmless, its read models made, put in place; after `backup`."""
+    from web import restoring
+
+    restoring.restore(settings, folder / "copy.db", utc_now(), _said, replace=True)
+
+
+FIGURES: dict[str, Figure] = {"backup": backup, "restore": restore}
 
 
 def main() -> None:
