@@ -14,9 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import evidencing
-from benchmarks import finding
-from benchmarks.lives import fill_with_lives
+from benchmarks import evidencing, finding
 from benchmarks.lives import fill_with_lives
 from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
@@ -33,6 +31,8 @@ FIGURES: dict[str, Figure] = {
     "export, other names": finding.events_under_other_names,
     "export, approvals": finding.approvals_as_csv,
 }
+
+
 def backup(settings: Settings, folder: Path) -> None:
     """Copied, and every event of the copy read."""
     from web.backup import back_up
