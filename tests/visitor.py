@@ -231,7 +231,7 @@ class Visitor:
         self.cookies.clear()
 
     def _address(self, path: str) -> str:
-        return self.prefix + path if path.startswith("/wechat/") else path
+        return self.prefix + path if path.startswith(("/wechat/", "/audit/")) else path
 
     def _keep(self, page: Page) -> None:
         for name, morsel in page.cookies.items():
