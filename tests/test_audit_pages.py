@@ -1,17 +1,25 @@
 """`/audit/`: who sees what of the history, and that it is kept who did; nothing can be changed."""
 
+import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from adapters.store.writer import Overloaded
 from domain.aggregate import Event
 from domain.audit import Audit
+from domain.catalogue import EVENTS as STORED
+from domain.commands import ChangeSettings, Command, FreezeApprovals
+from domain.configuration import Change, Via
 from tests.conftest import StartService
-from tests.service import Clock, Service
+from tests.service import OTHER_TOKEN, Clock, Service
 from tests.visitor import Page, Visitor
 from web import keys
+from web.audit.pages_kinds import KINDS, kind_of, topics_of
 
 Json = dict[str, Any]
+AUDIT, EVENTS = "/audit/", "/audit/events/"
 AUDITOR = {"auditors": "wangwu", "super_approvers": ""}
 ACTION = {"do": "restart", "host": "10.0.0.3"}
 
@@ -93,3 +101,363 @@ async def test_one_page_says_everything_that_happened_to_an_approval(
     events = await audited.events(approval["approval_id"])
     for event in events:
         assert f"#{event['position']} " in page.text
+
+
+async def test_its_events_are_those_that_were_stored_in_order(
+    audited: Service, clock: Clock
+) -> None:
+    approval = await lived(audited, clock)
+    page = await (await visitor(audited)).get(path_of(approval))
+    events = await audited.events(approval["approval_id"])
+    positions = [tag["id"] for _, tag in page.tags if tag.get("id", "").startswith("at-")]
+    assert positions == [f"at-{event['position']}" for event in events]
+
+
+async def test_other_runs_of_its_node_are_named_where_the_reader_may_see_them(
+    audited: Service,
+) -> None:
+    first = await audited.ask("7_3", approvers=["zhangsan"])
+    second = await audited.ask("7_3", run=2, approvers=["lisi"])
+    for userid, seen in (("wangwu", [second]), ("zhangsan", [])):
+        page = await (await visitor(audited, userid)).get(path_of(first))
+        links = [link for link in page.links if link.endswith("/") and "/audit/a/" in link]
+        assert links == [f"{Visitor(audited).prefix}{path_of(run)}" for run in seen]
+
+
+async def test_of_a_callback_address_no_query_is_shown(audited: Service) -> None:
+    address = "https://fta.example.com/hook?key=hunter2"
+    approval = await audited.ask("7_3", callback_url=address)
+    page = await (await visitor(audited)).get(path_of(approval))
+    assert "https://fta.example.com/hook" in page.text
+    assert "hunter2" not in page.html
+
+
+# Looking for approvals.
+
+
+def listed(page: Page) -> list[str]:
+    """Reply ids on the page, from the top."""
+    words = page.text.split()
+    return [words[i + 1] for i, word in enumerate(words) if word == "编号"]
+
+
+async def searched(somebody: Visitor, path: str = AUDIT, **filters: str) -> Page:
+    return await somebody.get(f"{path}?{urlencode(filters)}")
+
+
+async def a_few(service: Service) -> None:
+    """Four approvals, each found by something else."""
+    await service.ask("1_1", message="替换 10.0.0.1", details={"业务": "支付"})
+    await service.ask("2_1", OTHER_TOKEN, message="重启 redis", approvers=["lisi"])
+    await service.ask("3_1", message="重启 nginx", approvers=["zhangsan"])
+    await service.ask("4_1", message="清理日志", approvers=["zhangsan"])
+    await service.says("zhangsan", "TY 3_1 已确认备机可用")
+    await service.says("zhangsan", "BH 4_1 先观察")
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, ["4_1", "3_1", "2_1", "1_1"]),
+        ({"status": "approved"}, ["3_1"]),
+        ({"business": "支付"}, ["1_1"]),
+        ({"engine": "other"}, ["2_1"]),
+        ({"member": "LiSi"}, ["2_1", "1_1"]),
+        ({"channel": "wecom-text"}, ["4_1", "3_1"]),
+        ({"words": "重启"}, ["3_1", "2_1"]),
+        ({"words": "先观察"}, ["4_1"]),
+        ({"from": "2026-01-05", "to": "2026-01-05"}, ["4_1", "3_1", "2_1", "1_1"]),
+        ({"from": "2026-01-06"}, []),
+        ({"to": "2026-01-04"}, []),
+        ({"status": "rejected", "member": "zhangsan", "words": "日志"}, ["4_1"]),
+    ],
+    ids=str,
+)
+async def test_approvals_are_found_by_each_filter(
+    audited: Service, filters: dict[str, str], found: list[str]
+) -> None:
+    await a_few(audited)
+    page = await searched(await visitor(audited), **filters)
+    assert (page.status, listed(page)) == (200, found)
+    assert ("没有找到审批" in page.text) is (not found)
+    assert "时间均为 Asia/Shanghai" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (AUDIT, {"status": "done"}),
+        (AUDIT, {"channel": "telegram"}),
+        (AUDIT, {"from": "yesterday"}),
+        (AUDIT, {"to": "9999-12-31"}),
+        (AUDIT, {"after": "1"}),
+        (EVENTS, {"kind": "everything"}),
+        (EVENTS, {"from": "2026-02-30"}),
+        (EVENTS, {"after": "-1-1"}),
+    ],
+    ids=str,
+)
+async def test_a_filter_that_means_nothing_shows_nothing_says_so_and_is_no_look(
+    audited: Service, path: str, wrong: dict[str, str]
+) -> None:
+    await a_few(audited)
+    page = await searched(await visitor(audited), path, **wrong)
+    assert page.status == 400
+    assert "没有看懂查找条件，什么也没有列出" in page.text
+    assert "/audit/a/" not in page.html and "<li>" not in page.html and "CSV" not in page.text
+    assert await kept(audited) == []
+
+
+async def test_thirty_stand_on_a_page_and_each_page_is_a_look(audited: Service) -> None:
+    for number in range(33):
+        await audited.ask(f"{number}_1", biz_id="支付 & 订单" if number else None)
+    wangwu = await visitor(audited)
+    first = await searched(wangwu, business="支付 & 订单")
+    assert listed(first) == [f"{number}_1" for number in range(32, 2, -1)]
+    (older,) = [link for link in first.links if "after=" in link]
+    second = await wangwu.get(older)
+    assert listed(second) == ["2_1", "1_1"]
+    (newest,) = [link for link in second.links if link.endswith("%26+%E8%AE%A2%E5%8D%95")]
+    assert listed(await wangwu.get(newest)) == listed(first)
+    looks = [event.wanted for event in await kept(audited) if isinstance(event, Audit.Searched)]
+    wanted = {"what": "approvals", "business": "支付 & 订单"}
+    after = older.rpartition("after=")[2]
+    assert looks == [wanted, {**wanted, "after": after}, wanted]
+
+
+async def test_what_is_searched_for_is_escaped(audited: Service) -> None:
+    page = await searched(await visitor(audited), words='"><script>', business="'--")
+    assert "<script>" not in page.html and page.status == 200
+
+
+# What happened beside them.
+
+
+async def busy_day(service: Service) -> None:
+    """Something of many a kind: logins, a message that names nothing, a freeze, a setting."""
+    zhangsan = await visitor(service, "zhangsan")
+    await zhangsan.log_out(await zhangsan.get("/wechat/todo/"))
+    await service.says("lisi", "今天天气不错")
+    writer, now = service.app[keys.WRITER], service.clock()
+    await writer.execute(FreezeApprovals(at=now, by="shell:ops", why="演练"))
+    for value in ("card", "both"):
+        revision = (await service.app[keys.READING].configuration()).revision
+        change = Change({"message_style": value})
+        await writer.execute(
+            ChangeSettings(at=now, by="lisi", via=Via.PAGE, revision=revision, change=change)
+        )
+
+
+def told(page: Page) -> list[str]:
+    """What each line of the list says, from the top."""
+    return re.findall(r'<span class="said">(.*?)</span>', page.html)
+
+
+async def test_what_happened_beside_the_approvals_is_told_in_words(audited: Service) -> None:
+    await audited.ask("1_1")
+    await busy_day(audited)
+    page = await searched(await visitor(audited), EVENTS)
+    assert page.status == 200 and "时间均为 Asia/Shanghai" in page.text
+    said = "\n".join(told(page))
+    for words in (
+        "zhangsan 登录（会话 ",
+        "登录结束（会话 ",
+        "“今天天气不错”（未生效: 未能理解）",
+        "shell:ops 冻结了审批，原因: 演练",
+        "由“card”改为“both”",
+        "wangwu 搜索了审计历史（页面）",
+        "服务首次启动，环境变量中的配置",
+        "服务生成了许可签名密钥",
+    ):
+        assert words in said, words
+    assert "发起审批" not in said
+    assert said.index("由“card”改为“both”") < said.index("zhangsan 登录")
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({"kind": "freezes"}, ["shell:ops 冻结了审批，原因: 演练"]),
+        ({"by": "shell:OPS"}, ["shell:ops 冻结了审批，原因: 演练"]),
+        ({"kind": "freezes", "by": "lisi"}, []),
+        ({"kind": "freezes", "from": "2026-01-06"}, []),
+    ],
+    ids=str,
+)
+async def test_events_are_found_by_each_filter(
+    audited: Service, filters: dict[str, str], said: list[str]
+) -> None:
+    await busy_day(audited)
+    page = await searched(await visitor(audited), EVENTS, **filters)
+    assert (page.status, told(page)) == (200, said)
+    assert ("没有找到事件" in page.text) is (not said)
+
+
+async def test_every_kind_of_event_that_is_no_approvals_has_a_place(audited: Service) -> None:
+    for topic in STORED:
+        is_of_approval = topic.startswith("approval.") and topic != "approval.webhook-requeued"
+        assert (kind_of(topic) is None) is is_of_approval, topic
+    of_each = [topic for kind in KINDS for topic in topics_of(kind)]
+    assert sorted(of_each) == list(topics_of(None))
+    assert all(topics_of(kind) for kind in KINDS)
+
+
+async def test_who_looked_at_which_approval_leads_to_it(audited: Service) -> None:
+    approval = await audited.ask("1_1")
+    wangwu = await visitor(audited)
+    await wangwu.get(path_of(approval))
+    page = await searched(wangwu, EVENTS, kind="looks")
+    assert "wangwu 查看了 1_1 的全部历史（页面）" in told(page)[1]
+    assert Visitor(audited).prefix + path_of(approval) in page.links
+
+
+# Who sees what.
+
+
+async def test_a_look_is_kept_before_anything_is_shown(audited: Service, clock: Clock) -> None:
+    approval = await audited.ask("1_1")
+    wangwu = await visitor(audited)
+    await searched(wangwu, words="替换", names="hidden")
+    await searched(wangwu, EVENTS, kind="logins")
+    await wangwu.get(path_of(approval))
+    looks = [(e.TOPIC, e.by, e.via, getattr(e, "wanted", e)) for e in await kept(audited)]  # type: ignore[attr-defined]
+    assert [look[:3] for look in looks] == [
+        ("audit.searched", "wangwu", "page"),
+        ("audit.searched", "wangwu", "page"),
+        ("audit.opened", "wangwu", "page"),
+    ]
+    assert looks[0][3] == {"what": "approvals", "words": "替换", "names": "hidden"}
+    assert looks[1][3] == {"what": "events", "kind": "logins"}
+    assert getattr(looks[2][3], "reply_id", None) == "1_1"
+
+
+async def test_what_cannot_be_kept_is_not_shown(
+    audited: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approval = await audited.ask("1_1", message="替换 10.0.0.1")
+    wangwu = await visitor(audited)
+
+    async def busy(command: Command, **more: Any) -> Any:
+        raise Overloaded
+
+    monkeypatch.setattr(audited.app[keys.WRITER], "execute", busy)
+    for path in (AUDIT, EVENTS, path_of(approval)):
+        page = await wangwu.get(path)
+        assert page.status == 503, path
+        assert "10.0.0.1" not in page.html and "登录（" not in page.html
+
+
+PAGES = (AUDIT, EVENTS)
+
+
+async def test_who_is_not_logged_in_is_sent_to_the_login_and_back(audited: Service) -> None:
+    approval = await audited.ask("1_1")
+    for path in (*PAGES, path_of(approval), "/audit/a/nothing/"):
+        assert (await Visitor(audited).get(path)).status == 303, path
+    assert "审计" in (await Visitor(audited).log_in("wangwu", AUDIT)).text
+
+
+async def test_a_stranger_finds_what_there_is_not(audited: Service) -> None:
+    approval = await audited.ask("1_1", approvers=["zhangsan"])
+    lisi = await visitor(audited, "lisi")
+    unknown = await lisi.get("/audit/nothing/")
+    for path in (*PAGES, path_of(approval), "/audit/a/nothing/"):
+        page = await lisi.get(path)
+        assert (page.status, page.text) == (404, unknown.text), path
+    assert await kept(audited) == []
+
+
+async def test_an_approver_sees_theirs_alone_and_that_is_kept_too(audited: Service) -> None:
+    mine = await audited.ask("1_1", approvers=["zhangsan", "lisi"], message="替换 10.0.0.1")
+    other = await audited.ask("2_1", approvers=["lisi"], message="替换 10.0.0.2")
+    await audited.says("zhangsan", "TY 2_1")
+    zhangsan = await visitor(audited, "zhangsan")
+    page = await searched(zhangsan, member="lisi")
+    assert listed(page) == ["1_1"]
+    assert "10.0.0.2" not in page.html and "2_1" not in page.html
+    for of_auditors in ("历史的完整性", "其他事件", "JSON Lines"):
+        assert of_auditors not in page.text
+    assert (await zhangsan.get(path_of(mine))).status == 200
+    for path in (path_of(other), EVENTS):
+        assert (await zhangsan.get(path)).status == 404, path
+    assert [(e.TOPIC, e.by) for e in await kept(audited)] == [  # type: ignore[attr-defined]
+        ("audit.searched", "zhangsan"),
+        ("audit.opened", "zhangsan"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "is_auditor"), [("auditors", True), ("admins", True), ("super_approvers", False)]
+)
+async def test_super_approvers_see_every_approval_and_auditors_and_admins_the_rest(
+    start: StartService, role: str, is_auditor: bool
+) -> None:
+    service = await start(**{"super_approvers": "", role: "WangWu"})
+    approval = await service.ask("1_1", approvers=["zhangsan"])
+    wangwu = await visitor(service)
+    page = await searched(wangwu)
+    assert listed(page) == ["1_1"]
+    assert (await wangwu.get(path_of(approval))).status == 200
+    assert (await wangwu.get(EVENTS)).status == (200 if is_auditor else 404)
+    for of_auditors in ("历史的完整性", "其他事件", "JSON Lines"):
+        assert (of_auditors in page.text) is is_auditor
+
+
+async def test_lists_and_the_page_of_an_approval_lead_auditors_there_and_nobody_else(
+    audited: Service,
+) -> None:
+    approval = await audited.ask("1_1")
+    prefix = Visitor(audited).prefix
+    detail = f"/wechat/a/{approval['approval_id']}/"
+    for userid, leads in (("wangwu", True), ("zhangsan", False)):
+        somebody = await visitor(audited, userid)
+        for path, there in (
+            ("/wechat/todo/", AUDIT),
+            ("/wechat/history/", AUDIT),
+            (detail, path_of(approval)),
+        ):
+            assert (prefix + there in (await somebody.get(path)).links) is leads, (userid, path)
+
+
+async def test_nothing_under_audit_changes_anything_but_what_is_kept_of_readers(
+    audited: Service,
+) -> None:
+    """Every route, so that a new one is thought about here."""
+    under = f"{audited.app[keys.SETTINGS].url_prefix}/audit"
+    routes = {
+        (route.method, route.resource.canonical.removeprefix(under).rstrip("/"))
+        for route in audited.app.router.routes()
+        if route.resource is not None and route.resource.canonical.startswith(under)
+    }
+    assert routes == {
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/a/{approval_id}"),
+        ("POST", "/export"),
+    }
+
+
+# Members under other names.
+
+
+async def test_members_stand_under_other_names_everywhere_when_that_is_wanted(
+    audited: Service, clock: Clock
+) -> None:
+    approval = await lived(audited, clock)
+    wangwu = await visitor(audited)
+    for path in (AUDIT, path_of(approval)):
+        shown = await wangwu.get(path)
+        assert "lisi" in shown.text
+        (hide,) = [link for link in shown.links if "names=hidden" in link]
+        hidden = await wangwu.get(hide)
+        assert hidden.status == 200 and "姓名已用代号代替" in hidden.text
+        assert not re.search("lisi|zhangsan", hidden.html, re.IGNORECASE)
+        assert "member-" in hidden.text
+        (back,) = [link for link in hidden.links if link.endswith(path)]
+        assert "lisi" in (await wangwu.get(back)).text
+        others = [link for link in hidden.links if "/audit/" in link and link != back]
+        assert others and all(link.endswith("?names=hidden") for link in others)
+    events = await searched(wangwu, EVENTS, names="hidden")
+    assert not re.search("lisi|zhangsan", events.html, re.IGNORECASE)
+    to_approval = [link for link in events.links if "/audit/a/" in link]
+    assert to_approval and all(link.endswith("?names=hidden") for link in to_approval)

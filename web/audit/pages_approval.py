@@ -14,9 +14,10 @@ from domain.text import one_line
 from projections.runs import runs_of
 from projections.webhooks import shown_url
 from web import keys
-from web.audit.pages_filters import names_switch
+from web.audit.pages_filters import address, names_switch
+from web.audit.pages_names import names_for
 from web.audit.pages_reader import Reader, reader_of, record_look
-from web.audit.pages_shown import Moment, moments, way_of
+from web.audit.pages_shown import Moment, moments, page_of, way_of
 from web.detail import DELIVERY, visible_approval
 from web.pages import render
 from web.sessions import NotLoggedIn, login_first, logout_token, may_see
@@ -45,7 +46,9 @@ async def approval_page(request: web.Request) -> web.StreamResponse:
         return login_first(request)
     approval = await visible_approval(request, reader.member)
     await record_look(request, reader, approval.reply_id)
-    stored = await request.app[keys.READING].events_of(approval.id)
+    named = await names_for(request, reader)
+    events = await request.app[keys.READING].events_of(approval.id)
+    stored = [(position, named(event)) for position, event in events]
     return render(request, "audit_approval.html", await _context(request, reader, approval, stored))
 
 
@@ -60,7 +63,7 @@ async def _context(
         "logout": logout_token(request),
         "zone": request.app[keys.SETTINGS].time_zone,
         "opened_at": at(now),
-        "back": f"{request.app[keys.ADDRESSES].prefix}/audit/",
+        "back": address(f"{request.app[keys.ADDRESSES].prefix}/audit/", reader, {}),
         "names": names_switch(request.path, reader, {}),
         "it": _headed(request, shown, now, lambda when: at(when).words),
         "asked": _asked(shown, at),
@@ -180,8 +183,9 @@ def _attempt(event: Any, at: At) -> dict[str, Any]:
 
 
 def _outcome(approval: Approval, at: At) -> dict[str, Any] | None:
-    outcome = approval.outcome
-    return outcome and {
+    if (outcome := approval.outcome) is None:
+        return None
+    return {
         "words": gettext(OUTCOMES[outcome.outcome]),
         "is_fine": outcome.outcome == "succeeded",
         "by": outcome.by,
@@ -197,10 +201,10 @@ async def _other_runs(
     reading, obj_id = request.app[keys.READING], approval.requested.obj_id
     names = await reading.of_read_models(lambda database: runs_of(database, obj_id, RUNS))
     runs = await reading.approvals([name for name in names if name != approval.reply_id])
-    now, prefix = request.app[keys.CLOCK](), request.app[keys.ADDRESSES].prefix
+    now = request.app[keys.CLOCK]()
     return [
         {
-            "path": f"{prefix}/audit/a/{run.approval_id}/",
+            "path": page_of(request, reader, run.approval_id),
             "reply_id": run.reply_id,
             "status": (status := status_at(run, now)).value,
             "status_words": gettext(STATUS[status]),

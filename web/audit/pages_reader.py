@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from domain.commands import RecordLook, RecordSearch
-from projections.history import Wanted, look_back
+from projections.search import Sought, search
 from web import keys
 from web.sessions import logged_in, may_audit, sees_everything
 
@@ -75,15 +75,23 @@ async def auditor_of(request: web.Request) -> Reader:
     return reader
 
 
-async def record_search(request: web.Request, reader: Reader, wanted: Mapping[str, str]) -> None:
+async def record_search(
+    request: web.Request, reader: Reader, what: str, wanted: Mapping[str, str]
+) -> None:
     """
     Keep what is about to be shown; before it is.
+
+    Args:
+        what: Of what kind, such as `events`.
+        wanted: By which filters, and from where on.
 
     Raises:
         Overloaded, StoreUnavailable: It could not be kept, so it may not be shown.
     """
     at = request.app[keys.CLOCK]()
-    command = RecordSearch(at=at, by=reader.member, via=VIA, wanted=wanted)
+    hidden = {"names": HIDDEN} if reader.are_names_hidden else {}
+    whole = {"what": what, **wanted, **hidden}
+    command = RecordSearch(at=at, by=reader.member, via=VIA, wanted=whole)
     await request.app[keys.WRITER].execute(command)
 
 
@@ -100,7 +108,7 @@ async def record_look(request: web.Request, reader: Reader, reply_id: str) -> No
 
 
 async def _is_approver_of_something(request: web.Request, reader: Reader) -> bool:
-    reading, wanted = request.app[keys.READING], Wanted(reader.member)
+    reading, theirs = request.app[keys.READING], Sought(reader=reader.member)
     await reading.caught_up()
-    found = await reading.of_read_models(lambda database: look_back(database, wanted, limit=1))
+    found = await reading.of_read_models(lambda database: search(database, theirs, limit=1))
     return bool(found.reply_ids)

@@ -9,6 +9,8 @@ from aiohttp import web
 from domain.aggregate import Event
 from domain.approval import Approval
 from web import keys
+from web.audit.pages_filters import address
+from web.audit.pages_reader import Reader
 from web.translation import gettext
 
 # By every name under which a way is stored.
@@ -45,6 +47,12 @@ def moments(request: web.Request) -> Callable[[datetime], Moment]:
         return Moment(f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}", at.isoformat())
 
     return moment
+
+
+def page_of(request: web.Request, reader: Reader, approval_id: str) -> str:
+    """The page with everything that happened to that approval."""
+    path = f"{request.app[keys.ADDRESSES].prefix}/audit/a/{approval_id}/"
+    return address(path, reader, {})
 
 
 def way_of(event: Event) -> str:
