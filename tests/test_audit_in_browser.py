@@ -105,7 +105,7 @@ async def test_a_problem_of_the_history_is_loud_and_a_clean_check_is_said(
 ) -> None:
     async with seen.phone(size) as page:
         await enter(page, audited, "wangwu", AUDIT)
-        await expect(page.get_by_text("还没有核查过")).to_be_visible()
+        await expect(page.get_by_text("还没有核验过")).to_be_visible()
         await verified(audited, BROKEN)
         for path in (AUDIT, EVENTS):
             await page.goto(audited.base + path)

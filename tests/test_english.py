@@ -39,9 +39,7 @@ ELSEWHERE = {
 # Names by which engines give details, and reasons as they are kept: Chinese in every language.
 DATA = {"业务", "影响范围", "影响", "爆炸半径", "中文", "[,，\n]"}
 MODULES = sorted(
-    path
-    for path in (*WEB.glob("*.py"), *WEB.glob("audit/pages*.py"))
-    if path.name not in ELSEWHERE
+    path for path in (*WEB.glob("*.py"), *WEB.glob("audit/pages*.py")) if path.name not in ELSEWHERE
 )
 
 

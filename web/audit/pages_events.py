@@ -1,6 +1,6 @@
 """`/audit/events/`: what happened beside the approvals, from settings to who looked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from adapters.store.event_store import EventStore
 from domain.aggregate import Event
 from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream
+from domain.session import Session
 from projections.search import Happened, happened
 from web import keys
 from web.audit.pages_export import copy_of
@@ -28,6 +29,7 @@ from web.translation import gettext
 routes = web.RouteTableDef()
 
 PAGE_SIZE = 50
+Before = Mapping[int, dict[str, str | None]]
 NOTHING: dict[str, Any] = {"items": [], "older": None, "is_cut": False}
 KNOWN = {"kind": list(KINDS)}
 
@@ -73,11 +75,11 @@ async def _find(request: web.Request, reader: Reader, filters: Filters) -> dict[
     at_positions = partial(_events_at, positions=page.positions)
     named = await names_for(request, reader)
     found = [(at, named(event)) for at, event in await reading.of_store(at_positions)]
-    before = await _before(request, [event for _, event in found], named)
+    events = [event for _, event in found]
+    before, members = await _before(request, events, named), await _members(request, events, named)
     return {
         "items": [
-            _item(request, reader, position, event, before.get(event.originator_version))
-            for position, event in found
+            _item(request, reader, position, event, before, members) for position, event in found
         ],
         "older": page.older,
         "is_cut": page.is_cut,
@@ -101,9 +103,7 @@ def happened_by(filters: Filters) -> Happened:
     )
 
 
-async def _before(
-    request: web.Request, events: Iterable[Event], named: Named
-) -> dict[int, dict[str, str | None]]:
+async def _before(request: web.Request, events: Iterable[Event], named: Named) -> Before:
     """What the settings were before each change among these, by its version."""
     wanted = {event.originator_version for event in events if _is_change(event)}
     if not wanted:
@@ -117,8 +117,19 @@ async def _before(
     return found
 
 
+async def _members(request: web.Request, events: Iterable[Event], named: Named) -> dict[str, str]:
+    """Whose the logins were that ended, by their streams: the event itself does not say."""
+    reading, ended = request.app[keys.READING], {e.originator_id for e in events if _is_end(e)}
+    opened = {stream: await reading.events_of(stream) for stream in ended}
+    return {stream: whose(named(happened[0][1])) for stream, happened in opened.items()}
+
+
 def _is_change(event: Event) -> bool:
     return isinstance(event, Configuration.Changed)
+
+
+def _is_end(event: Event) -> bool:
+    return isinstance(event, Session.Ended)
 
 
 def _item(
@@ -126,16 +137,19 @@ def _item(
     reader: Reader,
     position: int,
     event: Event,
-    before: dict[str, str | None] | None,
+    before: Before,
+    members: Mapping[str, str],
 ) -> dict[str, Any]:
     kind = kind_of(event.TOPIC)
+    who = members.get(event.originator_id) if _is_end(event) else whose(event)
+    words = in_words(event, before.get(event.originator_version) if _is_change(event) else None)
     return {
         "position": position,
         "at": moments(request)(event.timestamp),
         "kind": gettext(KINDS[kind][0]) if kind else event.TOPIC,
-        "who": whose(event),
+        "who": who if who and who not in words else "",
         "way": way_of(event),
-        "words": in_words(event, before if _is_change(event) else None),
+        "words": words,
         "path": _approval_of(request, reader, event),
     }
 

@@ -13,7 +13,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "logins": ("登录", ("session.",)),
     "exports": ("导出", ("audit.exported",)),
     "looks": ("查阅历史", ("audit.searched", "audit.opened")),
-    "verifications": ("核查", ("audit.",)),
+    "verifications": ("核验", ("audit.",)),
     "freezes": ("冻结", ("freeze.",)),
     "webhooks": ("重新推送", ("approval.webhook-requeued",)),
     "messages": ("未归入审批单的消息", ("inbox.",)),
