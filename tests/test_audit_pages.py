@@ -1,9 +1,14 @@
 """`/audit/`: who sees what of the history, and that it is kept who did; nothing can be changed."""
 
+import csv
+import io
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import aiohttp
 import pytest
 
 from adapters.store.writer import Overloaded
@@ -16,6 +21,7 @@ from tests.conftest import StartService
 from tests.service import OTHER_TOKEN, Clock, Service
 from tests.visitor import Page, Visitor
 from web import keys
+from web.audit import pages_export
 from web.audit.pages_kinds import KINDS, kind_of, topics_of
 
 Json = dict[str, Any]
@@ -325,7 +331,7 @@ async def test_a_look_is_kept_before_anything_is_shown(audited: Service, clock: 
         ("audit.opened", "wangwu", "page"),
     ]
     assert looks[0][3] == {"what": "approvals", "words": "替换", "names": "hidden"}
-    assert looks[1][3] == {"what": "events", "kind": "logins"}
+    assert looks[1][3] == {"what": "events", "kinds": "logins"}
     assert getattr(looks[2][3], "reply_id", None) == "1_1"
 
 
@@ -459,3 +465,138 @@ async def test_members_stand_under_other_names_everywhere_when_that_is_wanted(
     assert not re.search("lisi|zhangsan", events.html, re.IGNORECASE)
     to_approval = [link for link in events.links if "/audit/a/" in link]
     assert to_approval and all(link.endswith("?names=hidden") for link in to_approval)
+
+
+# A copy to take away.
+
+
+async def export_form(somebody: Visitor, path: str = AUDIT, **filters: str) -> dict[str, str]:
+    """The fields of the form on the page with these filters."""
+    page = await searched(somebody, path, **filters)
+    (form,) = [form for form in page.all_forms if form.action.endswith("/audit/export/")]
+    assert form.buttons == [("form", "jsonl"), ("form", "csv")] and form.method == "post"
+    return form.fields
+
+
+async def export(somebody: Visitor, fields: dict[str, str], form: str, **request: Any) -> Page:
+    headers = {"Origin": somebody.origin, **request.pop("headers", {})}
+    return await somebody.post("/audit/export/", {**fields, "form": form}, headers=headers)
+
+
+def rows_of(page: Page) -> list[Json]:
+    return [json.loads(line) for line in page.body.decode().splitlines()]
+
+
+async def test_what_fits_to_the_filters_is_taken_whole_and_that_is_kept(audited: Service) -> None:
+    for number in range(35):
+        await audited.ask(f"{number}_1", approvers=["zhangsan"] if number % 7 else ["lisi"])
+    wangwu = await visitor(audited)
+    page = await export(wangwu, await export_form(wangwu, member="zhangsan"), "jsonl")
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+    assert page.headers["Content-Disposition"] == (
+        'attachment; filename="fta-approval-approvals-20260105-200000.jsonl"'
+    )
+    assert page.headers["Cache-Control"] == "no-store"
+    taken = [row["reply_id"] for row in rows_of(page)]
+    assert taken == [f"{number}_1" for number in range(35) if number % 7]
+    exported = (await kept(audited))[-1]
+    assert isinstance(exported, Audit.Exported)
+    assert (exported.by, exported.via, exported.what, exported.form, exported.pseudonyms) == (
+        *("wangwu", "page", "approvals", "jsonl"),
+        False,
+    )
+    assert exported.wanted == {"member": "zhangsan"}
+
+
+async def test_a_spreadsheet_gets_what_it_can_read(audited: Service) -> None:
+    await a_few(audited)
+    wangwu = await visitor(audited)
+    page = await export(wangwu, await export_form(wangwu, status="approved"), "csv")
+    assert page.headers["Content-Type"] == "text/csv; charset=utf-8"
+    text = page.body.decode("utf-8-sig")
+    assert page.body != text.encode()  # it says that it is UTF-8
+    head, row = csv.DictReader(io.StringIO(text)), None
+    (row,) = list(head)
+    assert (row["reply_id"], row["message"]) == ("3_1", "重启 nginx")
+
+
+async def test_other_events_are_taken_too(audited: Service) -> None:
+    await audited.ask("1_1")
+    await busy_day(audited)
+    wangwu = await visitor(audited)
+    page = await export(wangwu, await export_form(wangwu, EVENTS, kind="freezes"), "jsonl")
+    assert [row["type"] for row in rows_of(page)] == ["freeze.began"]
+    everything = await export(wangwu, await export_form(wangwu, EVENTS), "jsonl")
+    kinds = {row["type"] for row in rows_of(everything)}
+    assert {"freeze.began", "session.opened", "configuration.changed", "audit.exported"} <= kinds
+    assert not [kind for kind in kinds if kind.startswith("approval.")]
+    by_stranger = await export(wangwu, await export_form(wangwu, EVENTS, by="shell:ops"), "jsonl")
+    assert [row["type"] for row in rows_of(by_stranger)] == ["freeze.began"]
+
+
+async def test_names_stay_hidden_in_what_is_taken(audited: Service, clock: Clock) -> None:
+    await lived(audited, clock)
+    wangwu = await visitor(audited)
+    for path in (AUDIT, EVENTS):
+        for form in ("jsonl", "csv"):
+            page = await export(wangwu, await export_form(wangwu, path, names="hidden"), form)
+            assert page.status == 200 and b"member-" in page.body
+            assert not re.search(b"lisi|zhangsan", page.body, re.IGNORECASE)
+            exported = (await kept(audited))[-1]
+            assert isinstance(exported, Audit.Exported) and exported.pseudonyms
+
+
+async def test_nobody_else_takes_anything_and_no_form_but_ours_does(audited: Service) -> None:
+    await audited.ask("1_1", approvers=["zhangsan"])
+    wangwu, zhangsan = await visitor(audited), await visitor(audited, "zhangsan")
+    fields = await export_form(wangwu)
+    elsewhere = {"Origin": "https://evil.example.com"}
+    nothing: dict[str, str] = {}
+    for somebody, sent, headers, status in (
+        (Visitor(audited), fields, nothing, 401),
+        (zhangsan, fields, nothing, 404),
+        (zhangsan, nothing, nothing, 404),
+        (wangwu, {**fields, "token": "0" * 64}, nothing, 403),
+        (wangwu, nothing, nothing, 403),
+        (wangwu, fields, elsewhere, 403),
+        (wangwu, {**fields, "status": "done"}, nothing, 400),
+        (wangwu, {**fields, "what": "secrets"}, nothing, 400),
+    ):
+        page = await export(somebody, sent, "jsonl", headers=headers)
+        assert page.status == status, (sent, status)
+        assert b"1_1" not in page.body
+    assert (await export(wangwu, fields, "xlsx")).status == 400
+    assert (await wangwu.get("/audit/export/")).status == 405
+    assert not [it for it in await kept(audited) if isinstance(it, Audit.Exported)]
+
+
+async def test_what_cannot_be_kept_is_not_given(
+    audited: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await audited.ask("1_1")
+    wangwu = await visitor(audited)
+    fields = await export_form(wangwu)
+
+    async def busy(command: Command, **more: Any) -> Any:
+        raise Overloaded
+
+    monkeypatch.setattr(audited.app[keys.WRITER], "execute", busy)
+    page = await export(wangwu, fields, "jsonl")
+    assert page.status == 503 and b"1_1" not in page.body
+
+
+async def test_half_a_file_never_looks_like_a_whole_one(
+    audited: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await audited.ask("1_1")
+    wangwu = await visitor(audited)
+    fields = await export_form(wangwu)
+
+    def broken(*given: Any) -> Iterator[bytes]:
+        yield b"{}\n"
+        raise ValueError("event 9 cannot be read")
+
+    monkeypatch.setattr(pages_export, "written", broken)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await export(wangwu, fields, "jsonl")

@@ -11,18 +11,17 @@ from domain.aggregate import Event
 from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream
 from domain.session import Session
-from projections.search import Happened, happened
+from projections.search import happened
 from web import keys
-from web.audit.pages_export import copy_of
-from web.audit.pages_filters import OF_EVENTS, Filters, names_switch, read_filters, turns
-from web.audit.pages_kinds import KINDS, kind_of, topics_of
+from web.audit.pages_filters import EVENTS, Typed, read_filters
+from web.audit.pages_kinds import KINDS, kind_of
+from web.audit.pages_list import NOTHING, Found, list_of
 from web.audit.pages_names import Named, names_for
 from web.audit.pages_reader import Reader, auditor_of, record_search
 from web.audit.pages_shown import moments, page_of, way_of, whose
-from web.audit.pages_state import state_of_the_log
 from web.happenings import settings_before
 from web.pages import render
-from web.sessions import NotLoggedIn, login_first, logout_token
+from web.sessions import NotLoggedIn, login_first
 from web.timeline import in_words
 from web.translation import gettext
 
@@ -30,8 +29,6 @@ routes = web.RouteTableDef()
 
 PAGE_SIZE = 50
 Before = Mapping[int, dict[str, str | None]]
-NOTHING: dict[str, Any] = {"items": [], "older": None, "is_cut": False}
-KNOWN = {"kind": list(KINDS)}
 
 
 @routes.get("/audit/events/")
@@ -45,62 +42,32 @@ async def events(request: web.Request) -> web.StreamResponse:
         reader = await auditor_of(request)
     except NotLoggedIn:
         return login_first(request)
-    zone = request.app[keys.CLOCKFACE].zone
-    filters = read_filters(request.query, zone, OF_EVENTS, KNOWN)
-    found = NOTHING if filters.wrong else await _find(request, reader, filters)
-    context = {
-        "me": reader.member,
-        "logout": logout_token(request),
-        "reader": reader,
-        "log": await state_of_the_log(request),
-        "given": filters.given,
-        "wrong": filters.wrong,
-        "kinds": [(kind, gettext(words)) for kind, (words, _) in KINDS.items()],
-        "names": names_switch(request.path, reader, filters.used),
-        "copy": None if filters.wrong else copy_of(request, reader, "events", filters),
-        "zone": zone.key,
-        "opened_at": moments(request)(request.app[keys.CLOCK]()),
-        **found,
-        **turns(request.path, reader, filters, found["older"]),
-    }
-    return render(request, "audit_events.html", context, 400 if filters.wrong else 200)
+    typed = read_filters(request.query, request.app[keys.CLOCKFACE].zone, EVENTS)
+    found = NOTHING if typed.wrong else await _find(request, reader, typed)
+    kinds = [(kind, gettext(words)) for kind, (words, _) in KINDS.items()]
+    context = await list_of(request, reader, EVENTS, typed, found)
+    return render(
+        request, "audit_events.html", {"kinds": kinds, **context}, 400 if typed.wrong else 200
+    )
 
 
-async def _find(request: web.Request, reader: Reader, filters: Filters) -> dict[str, Any]:
-    await record_search(request, reader, "events", filters.recorded)
+async def _find(request: web.Request, reader: Reader, typed: Typed) -> Found:
+    await record_search(request, reader, typed.recorded)
     reading = request.app[keys.READING]
     await reading.caught_up()
-    wanted = happened_by(filters)
+    wanted = typed.meant.happened(typed.after)
     page = await reading.of_read_models(partial(happened, wanted=wanted, limit=PAGE_SIZE))
-    at_positions = partial(_events_at, positions=page.positions)
     named = await names_for(request, reader)
-    found = [(at, named(event)) for at, event in await reading.of_store(at_positions)]
+    stored = await reading.of_store(partial(_events_at, positions=page.positions))
+    found = [(position, named(event)) for position, event in stored]
     events = [event for _, event in found]
     before, members = await _before(request, events, named), await _members(request, events, named)
-    return {
-        "items": [
-            _item(request, reader, position, event, before, members) for position, event in found
-        ],
-        "older": page.older,
-        "is_cut": page.is_cut,
-    }
+    items = [_item(request, reader, position, event, before, members) for position, event in found]
+    return Found(items, page.older, page.is_cut)
 
 
 def _events_at(store: EventStore, positions: Sequence[int]) -> list[tuple[int, Event]]:
-    """Those events with their positions, in the order asked."""
-    found = [one for position in positions for one in store.read_after(position - 1, 1)]
-    return [(one.id, store.event(one)) for one in found if one.id in positions]
-
-
-def happened_by(filters: Filters) -> Happened:
-    """The question to the read model."""
-    return Happened(
-        kinds=list(topics_of(filters.get("kind"))),
-        by=filters.get("by"),
-        since=filters.since,
-        before=filters.before,
-        after=filters.after,
-    )
+    return [(position, store.event(stored)) for position, stored in store.events_at(positions)]
 
 
 async def _before(request: web.Request, events: Iterable[Event], named: Named) -> Before:

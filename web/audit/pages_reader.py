@@ -75,23 +75,19 @@ async def auditor_of(request: web.Request) -> Reader:
     return reader
 
 
-async def record_search(
-    request: web.Request, reader: Reader, what: str, wanted: Mapping[str, str]
-) -> None:
+async def record_search(request: web.Request, reader: Reader, wanted: Mapping[str, str]) -> None:
     """
     Keep what is about to be shown; before it is.
 
     Args:
-        what: Of what kind, such as `events`.
-        wanted: By which filters, and from where on.
+        wanted: What, by which filters, and from where on.
 
     Raises:
         Overloaded, StoreUnavailable: It could not be kept, so it may not be shown.
     """
     at = request.app[keys.CLOCK]()
     hidden = {"names": HIDDEN} if reader.are_names_hidden else {}
-    whole = {"what": what, **wanted, **hidden}
-    command = RecordSearch(at=at, by=reader.member, via=VIA, wanted=whole)
+    command = RecordSearch(at=at, by=reader.member, via=VIA, wanted={**wanted, **hidden})
     await request.app[keys.WRITER].execute(command)
 
 
