@@ -223,7 +223,7 @@ async def test_thirty_stand_on_a_page_and_each_page_is_a_look(audited: Service) 
     (newest,) = [link for link in second.links if link.endswith("%26+%E8%AE%A2%E5%8D%95")]
     assert listed(await wangwu.get(newest)) == listed(first)
     looks = [event.wanted for event in await kept(audited) if isinstance(event, Audit.Searched)]
-    wanted = {"what": "approvals", "business": "支付 & 订单"}
+    wanted = {"business": "支付 & 订单"}
     after = older.rpartition("after=")[2]
     assert looks == [wanted, {**wanted, "after": after}, wanted]
 
@@ -330,7 +330,7 @@ async def test_a_look_is_kept_before_anything_is_shown(audited: Service, clock: 
         ("audit.searched", "wangwu", "page"),
         ("audit.opened", "wangwu", "page"),
     ]
-    assert looks[0][3] == {"what": "approvals", "words": "替换", "names": "hidden"}
+    assert looks[0][3] == {"words": "替换", "names": "hidden"}
     assert looks[1][3] == {"what": "events", "kinds": "logins"}
     assert getattr(looks[2][3], "reply_id", None) == "1_1"
 

@@ -110,8 +110,8 @@ def _sought(
 ) -> tuple[Sought, list[str]]:
     """What is looked for, and which parts of the query mean nothing."""
     zone = ZoneInfo(request.app[keys.SETTINGS].time_zone)
-    since, is_since = first_moment(given["from"], zone)
-    before, is_before = first_moment(given["to"], zone, days_later=1)
+    since, is_since = _day(given["from"], zone)
+    before, is_before = _day(given["to"], zone, days_later=1)
     after = request.query.get("after", "")
     cursor = CURSOR.fullmatch(after)
     understood = {
@@ -132,7 +132,7 @@ def _sought(
     return sought, [name for name, is_fine in understood.items() if not is_fine]
 
 
-def first_moment(text: str, zone: ZoneInfo, days_later: int = 0) -> tuple[int | None, bool]:
+def _day(text: str, zone: ZoneInfo, days_later: int = 0) -> tuple[int | None, bool]:
     """When a day of that zone begins, in milliseconds, and whether it is one."""
     if not text:
         return None, True

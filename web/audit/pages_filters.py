@@ -82,11 +82,12 @@ def read_filters(query: Mapping[str, str], zone: ZoneInfo, what: str) -> Typed:
     if after and cursor is None:
         wrong.append("after")
     meant, short = _meant(what, given, times["from"], times["to"])
+    events = {"what": EVENTS} if what == EVENTS else {}
     from_there = {"after": after} if after else {}
     return Typed(
         given,
         meant,
-        {"what": what, **short.recorded(), **from_there},
+        {**events, **short.recorded(), **from_there},
         Cursor(*map(int, cursor.groups())) if cursor else None,
         wrong,
     )
