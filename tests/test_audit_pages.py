@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +25,7 @@ from tests.visitor import Page, Visitor
 from web import keys
 from web.audit import pages_export
 from web.audit.pages_kinds import KINDS, kind_of, topics_of
+from web.parts import beside_database
 
 Json = dict[str, Any]
 AUDIT, EVENTS = "/audit/", "/audit/events/"
@@ -236,16 +239,18 @@ async def test_what_is_searched_for_is_escaped(audited: Service) -> None:
 # What happened beside them.
 
 
-async def busy_day(service: Service) -> None:
+async def busy_day(
+    service: Service, setting: str = "message_style", values: tuple[str, ...] = ("card", "both")
+) -> None:
     """Something of many a kind: logins, a message that names nothing, a freeze, a setting."""
     zhangsan = await visitor(service, "zhangsan")
     await zhangsan.log_out(await zhangsan.get("/wechat/todo/"))
     await service.says("lisi", "今天天气不错")
     writer, now = service.app[keys.WRITER], service.clock()
     await writer.execute(FreezeApprovals(at=now, by="shell:ops", why="演练"))
-    for value in ("card", "both"):
+    for value in values:
         revision = (await service.app[keys.READING].configuration()).revision
-        change = Change({"message_style": value})
+        change = Change({setting: value})
         await writer.execute(
             ChangeSettings(at=now, by="lisi", via=Via.PAGE, revision=revision, change=change)
         )
@@ -390,6 +395,26 @@ async def test_an_approver_sees_theirs_alone_and_that_is_kept_too(audited: Servi
     ]
 
 
+async def test_what_others_were_asked_fills_nobodys_page(audited: Service) -> None:
+    await audited.ask("0_1", approvers=["zhangsan"])
+    for number in range(1, 32):
+        await audited.ask(f"{number}_1", approvers=["lisi"])
+    assert listed(await searched(await visitor(audited, "zhangsan"))) == ["0_1"]
+
+
+async def test_the_events_decide_who_may_see_it_whatever_a_read_model_says(
+    audited: Service,
+) -> None:
+    await audited.ask("1_1", approvers=["zhangsan"])
+    other = await audited.ask("2_1", approvers=["lisi"])
+    zhangsan = await visitor(audited, "zhangsan")
+    views = beside_database(audited.app[keys.SETTINGS], "-views")
+    with closing(sqlite3.connect(views)) as database, database:
+        row = ("zhangsan", other["number"], 0, "", "pending")
+        database.execute("INSERT INTO history_readers VALUES (?, ?, ?, ?, ?)", row)
+    assert listed(await searched(zhangsan)) == ["1_1"]
+
+
 @pytest.mark.parametrize(
     ("role", "is_auditor"), [("auditors", True), ("admins", True), ("super_approvers", False)]
 )
@@ -448,6 +473,7 @@ async def test_members_stand_under_other_names_everywhere_when_that_is_wanted(
     audited: Service, clock: Clock
 ) -> None:
     approval = await lived(audited, clock)
+    await busy_day(audited, "admins", ("lisi", "lisi,zhangsan"))
     wangwu = await visitor(audited)
     for path in (AUDIT, path_of(approval)):
         shown = await wangwu.get(path)
