@@ -6,12 +6,10 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Page, expect
 
-from domain.commands import RecordVerification
 from tests.accessibility import violations
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, Seen, chromium, look
 from tests.service import Clock, Service
-from tests.test_audit_pages import AUDIT, EVENTS, audited, busy_day, lived, path_of
-from web import keys
+from tests.test_audit_pages import AUDIT, EVENTS, audited, busy_day, lived, path_of, verified
 
 __all__ = ["audited"]
 
@@ -28,20 +26,6 @@ async def enter(page: Page, service: Service, userid: str, path: str) -> None:
     chat: str = service.wecom.url  # type: ignore[attr-defined]  # set by the fixture
     await page.goto(f"{chat}/chat/{userid}")
     await page.goto(service.base + path)
-
-
-async def verified(service: Service, problem: str | None) -> None:
-    """As `fta-approval audit verify` records it."""
-    command = RecordVerification(
-        at=service.clock(),
-        by="shell:ops",
-        via="shell",
-        tree_size=25,
-        position=25,
-        root_hash="q1s7H2mZc0Yt8m7x9J7Yy1k3Jb1v0S5mY9w2mH4yQ0Q=",
-        problem=problem,
-    )
-    await service.app[keys.WRITER].execute(command)
 
 
 async def fill(service: Service, clock: Clock) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`/audit/`: who sees what of the history, and that it is kept who did; nothing can be changed."""
 
+import asyncio
 import csv
 import io
 import json
@@ -13,18 +14,20 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from adapters.store.event_store import sqlite_path
 from adapters.store.writer import Overloaded
 from domain.aggregate import Event
 from domain.audit import Audit
 from domain.catalogue import EVENTS as STORED
-from domain.commands import ChangeSettings, Command, FreezeApprovals
+from domain.commands import ChangeSettings, Command, FreezeApprovals, RecordVerification
 from domain.configuration import Change, Via
 from tests.conftest import StartService
-from tests.service import OTHER_TOKEN, Clock, Service
+from tests.service import OTHER_TOKEN, WITHIN_S, Clock, Service
 from tests.visitor import Page, Visitor
 from web import keys
 from web.audit import pages_export
 from web.audit.pages_kinds import KINDS, kind_of, topics_of
+from web.evidence import tree_state
 from web.parts import beside_database
 
 Json = dict[str, Any]
@@ -626,3 +629,60 @@ async def test_half_a_file_never_looks_like_a_whole_one(
     monkeypatch.setattr(pages_export, "written", broken)
     with pytest.raises(aiohttp.ClientPayloadError):
         await export(wangwu, fields, "jsonl")
+
+
+# The state of the log.
+
+
+async def verified(service: Service, problem: str | None) -> None:
+    """As `fta-approval audit verify` records it."""
+    command = RecordVerification(
+        at=service.clock(),
+        by="shell:ops",
+        via="shell",
+        tree_size=25,
+        position=25,
+        root_hash="q1s7H2mZc0Yt8m7x9J7Yy1k3Jb1v0S5mY9w2mH4yQ0Q=",
+        problem=problem,
+    )
+    await service.app[keys.WRITER].execute(command)
+
+
+@pytest.mark.parametrize("path", [AUDIT, EVENTS])
+async def test_it_says_who_verified_the_history_last_when_and_what_they_found(
+    audited: Service, clock: Clock, path: str
+) -> None:
+    wangwu = await visitor(audited)
+    assert "还没有核验过" in (await wangwu.get(path)).text
+    said = "由 shell:ops 于 2026-01-05 20:00:00 核验，共 25 个事件。"
+    await verified(audited, "event 7 is not as it was recorded")
+    page = await wangwu.get(path)
+    assert "核验发现问题 event 7 is not as it was recorded" in page.text and said in page.text
+    assert "没有发现改动" not in page.text
+    clock.advance(hours=1)
+    await verified(audited, None)
+    page = await wangwu.get(path)
+    assert "没有发现改动" in page.text and "20:00:00 核验" not in page.text
+    assert "这只说明数据自身一致" in page.text and "核验发现问题" not in page.text
+
+
+async def test_it_says_what_the_newest_signed_head_covers(audited: Service) -> None:
+    wangwu = await visitor(audited)
+    async with asyncio.timeout(WITHIN_S):
+        while (state := await tree_state(audited.app[keys.READING])) is None:
+            await asyncio.sleep(0.01)
+    page = await wangwu.get(AUDIT)
+    newest = re.search(
+        r"最新的签名: (\d+) 个事件，签于 2026-01-05 20:00:00，密钥 (\S+)。", page.text
+    )
+    assert newest is not None
+    assert int(newest[1]) >= state.tree_size and newest[2] == state.key_id
+
+
+async def test_a_head_that_cannot_be_read_is_a_problem(audited: Service) -> None:
+    wangwu = await visitor(audited)
+    path = sqlite_path(audited.app[keys.SETTINGS].database)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("INSERT INTO tree_heads VALUES (?, ?)", (10**9, "{}"))
+    page = await wangwu.get(AUDIT)
+    assert page.status == 200 and "核验发现问题 最新的签名树头不能读取" in page.text
