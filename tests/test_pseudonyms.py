@@ -8,8 +8,8 @@ import pytest
 
 from domain.catalogue import EVENTS
 from projections.document import document
+from tests.golden_events import FULLEST, SHORTEST
 from tests.scenario import APPROVE, ask, given, says
-from tests.test_stored_names import FULLEST, SHORTEST
 from web.audit.pseudonyms import Pseudonyms
 
 NAMES = Pseudonyms(b"k" * 32)
