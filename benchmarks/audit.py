@@ -33,7 +33,7 @@ def restore(settings: Settings, folder: Path) -> None:
     """Looked through, made harmless, its read models made, put in place; after `backup`."""
     from web import restoring
 
-    restoring.restore(settings, folder / "copy.db", utc_now(), _said, replace=True)
+    restoring.restore(settings, folder / "copy.db", utc_now(), _said)
 
 
 FIGURES: dict[str, Figure] = {

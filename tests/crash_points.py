@@ -36,7 +36,7 @@ def store_in(folder: Path) -> Settings:
 
 
 def put_back(folder: Path) -> None:
-    restore(store_in(folder), folder / "copy.db", NOON, lambda line: None, replace=True)
+    restore(store_in(folder), folder / "copy.db", NOON, lambda line: None)
 
 
 def copied(folder: Path) -> None:

@@ -26,7 +26,7 @@ class Shelf:
         """Stop the service, put the copy in the place of its store."""
         await service.stop()
         at = service.clock()
-        restore(settings_of(service), copy, at, self.said.append, replace=True)
+        restore(settings_of(service), copy, at, self.said.append)
 
 
 def settings_of(service: Service) -> Settings:

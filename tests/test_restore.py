@@ -134,7 +134,7 @@ def test_several_thousand_that_wait_are_cancelled(tmp_path: Path, copies: Shelf)
         asked = (Approval.request(ask(obj_id=f"{n}_1"), []) for n in range(3000))
         store.save([event for approval in asked for event in approval.collect_events()])
     back_up(given, tmp_path / "copy.db", copies.said.append)
-    restore(given, tmp_path / "copy.db", NOON, copies.said.append, replace=True)
+    restore(given, tmp_path / "copy.db", NOON, copies.said.append)
     with closing(open_event_store(given.database)) as store:
         ends = [store.event(stored) for stored in store.read_after(3000, 20_000)]
     cancelled = [event for event in ends if isinstance(event, Approval.Cancelled)]
@@ -451,13 +451,13 @@ async def test_a_killed_service_is_put_back_and_goes_on(
             known = {one.obj_id for one in load.all if one.answered}
             assert (await command(settings, "backup", copy))[0] == 0
             await asked_at_least(load, len(load.all) + 100)
-            status, said = await command(settings, "restore", copy, "--replace")
+            status, said = await command(settings, "restore", copy)
             assert (status, "the service runs" in said) == (1, True), said
             await service.kill()
             await asyncio.gather(working, return_exceptions=True)
         lost = {one.obj_id for one in load.all} - subjects(copy)
         assert lost
-        assert (await command(settings, "restore", copy, "--replace"))[0] == 0
+        assert (await command(settings, "restore", copy))[0] == 0
         async with service:
             feed = await whole_feed(load)
             ends = {decision["subject"]: decision["type"] for decision in feed}

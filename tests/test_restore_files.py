@@ -1,11 +1,12 @@
 """`fta-approval restore` on files: what it refuses, what it moves, and what a kill leaves."""
 
 import os
+import pty
 import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -72,11 +73,11 @@ def restored(folder: Path) -> bool:
     return True
 
 
-def refused(folder: Path, *, replace: bool = True) -> str:
+def refused(folder: Path) -> str:
     """Why it was, with nothing changed."""
     before, copy = rows(database(folder)), (folder / "copy.db").read_bytes()
     with pytest.raises((NotRestored, StoreInUse, DamagedCopy, NewerStore, WrongSecretKey)) as why:
-        restore(store_in(folder), folder / "copy.db", NOON, print, replace=replace)
+        restore(store_in(folder), folder / "copy.db", NOON, print)
     assert rows(database(folder)) == before
     assert (folder / "copy.db").read_bytes() == copy
     assert not list(folder.glob("*.replaced-*"))
@@ -87,8 +88,37 @@ def refused(folder: Path, *, replace: bool = True) -> str:
 # What is refused.
 
 
-def test_a_store_that_stands_there_is_moved_only_if_that_is_said(folder: Path) -> None:
-    assert "exists: --replace moves it aside" in refused(folder, replace=False)
+def test_on_a_terminal_it_is_asked_before_a_store_is_moved(folder: Path) -> None:
+    before = rows(database(folder))
+    for answer, status in (("n", 1), ("y", 0)):
+        assert typed_on_a_terminal(folder, answer) == status
+        assert bool(list(folder.glob("*.replaced-*"))) is (answer == "y")
+        assert (rows(database(folder)) == before) is (answer == "n")
+
+
+def typed_on_a_terminal(folder: Path, answer: str) -> int:
+    """The status of a restore to whose question somebody types that."""
+    words = [str(SCRIPT), "restore", str(folder / "copy.db")]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        words,
+        env={"FTA_APPROVAL_DATABASE": store_in(folder).database},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"Go on?" not in shown:
+        shown += os.read(ours, 1024)
+    os.write(ours, f"{answer}\n".encode())
+    while True:
+        with suppress(OSError):  # the terminal ends with the process
+            if os.read(ours, 1024):
+                continue
+        break
+    os.close(ours)
+    return process.wait()
 
 
 def test_it_is_refused_while_the_service_runs(folder: Path) -> None:
@@ -191,7 +221,7 @@ def test_a_store_that_nothing_ran_on_is_no_copy(folder: Path, tmp_path: Path) ->
     open_event_store(f"sqlite:///{empty}").close()
     shutil.copy(empty, folder / "copy.db")
     done = subprocess.run(
-        [SCRIPT, "restore", folder / "copy.db", "--replace"],
+        [SCRIPT, "restore", folder / "copy.db"],
         env={"FTA_APPROVAL_DATABASE": store_in(folder).database},
         capture_output=True,
         text=True,
@@ -211,7 +241,7 @@ def test_a_copy_is_put_where_nothing_stands(folder: Path, tmp_path: Path) -> Non
     for name in ("copy.db", "fta-approval.db.key"):
         shutil.copy(folder / name, fresh)
     before = (fresh / "copy.db").read_bytes()
-    restore(store_in(fresh), fresh / "copy.db", NOON, print, replace=False)
+    restore(store_in(fresh), fresh / "copy.db", NOON, print)
     assert restored(fresh)
     assert database(fresh).stat().st_mode & 0o777 == 0o600
     assert (fresh / "copy.db").read_bytes() == before
@@ -250,8 +280,6 @@ def test_a_log_that_is_left_alone_is_never_read_into_the_restored_store(folder: 
     assert kept
     database(folder).unlink()
     (folder / "fta-approval.db-wal").write_bytes(kept)
-    with pytest.raises(NotRestored, match="--replace"):
-        restore(store_in(folder), folder / "copy.db", NOON, print, replace=False)
     put_back(folder)
     assert restored(folder)
     (aside,) = folder.glob("fta-approval.db.replaced-*-wal")

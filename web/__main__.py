@@ -413,7 +413,8 @@ def backup(file: str) -> None:
     Copy the event store to FILE while the service runs; read whole before it is said to be done.
 
     FILE must not exist yet. The copy holds every event, and what is secret in it stays sealed: keep
-    the secret key apart from it, for without the key it cannot be restored (docs/backup.md).
+    the secret key apart from it, for without the key it cannot be restored (docs/backup.md). A
+    store that was altered is copied too, and the exit status is 1.
 
     \b
     Example:
@@ -426,27 +427,30 @@ def backup(file: str) -> None:
     from web.findings import say
 
     try:
-        back_up(given_settings(), Path(file), say)
+        is_unaltered = back_up(given_settings(), Path(file), say)
     except (NotBackedUp, NewerStore, OSError) as error:
         say(f"fta-approval: {error}", err=True)
+        sys.exit(1)
+    if not is_unaltered:
         sys.exit(1)
 
 
 @cli.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--replace", is_flag=True, help="Move the store that stands there aside.")
-def restore(file: str, replace: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal before a store is moved aside.")
+def restore(file: str, yes: bool) -> None:
     """
     Put a copy made by backup in the place of the event store. Stop the service first.
 
-    FILE is looked through and stays as it is. Going back does no harm: permits issued before are
-    void, what waited is cancelled, everybody is logged out, and the decision feed gets another id.
-    What happened after the copy was taken is lost, as is a freeze that began then; settings are
-    those of its time. The secret key of that time has to be there (docs/backup.md).
+    FILE is looked through and stays as it is; the store that stands there is moved aside, whole.
+    Going back does no harm: permits issued before are void, what waited is cancelled, everybody is
+    logged out, and the decision feed gets another id. What happened after the copy was taken is
+    lost, as is a freeze that began then; settings are those of its time. The secret key of that
+    time has to be there (docs/backup.md).
 
     \b
     Example:
-        fta-approval restore /backup/fta-approval-2026-01-05.db --replace
+        fta-approval restore /backup/fta-approval-2026-01-05.db
     """
     from pathlib import Path
 
@@ -461,8 +465,11 @@ def restore(file: str, replace: bool) -> None:
     from web.restoring_files import StoreInUse
 
     refusals = (restoring.NotRestored, StoreInUse, DamagedCopy, NewerStore, StillHarmful)
+    given = given_settings()
     try:
-        restoring.restore(given_settings(), Path(file), utc_now(), say, replace=replace)
+        if not yes and sys.stdin.isatty() and (stands := restoring.what_stands(given)):
+            click.confirm(f"{stands} is moved aside. Go on?", abort=True, err=True)
+        restoring.restore(given, Path(file), utc_now(), say)
     except (*refusals, OSError, ValueError, EventSourcingError) as error:
         say(f"fta-approval: {error}", err=True)
         sys.exit(1)

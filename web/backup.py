@@ -9,7 +9,7 @@ from pathlib import Path
 from adapters.store.copies import DamagedCopy, copy_online, side_files, sync
 from adapters.store.event_store import sqlite_path
 from adapters.store.lease import FileLease
-from web.backup_check import checked_copy, progress_bars, sizes
+from web.backup_check import altered, checked_copy, progress_bars, sizes
 from web.parts import check_store_exists
 from web.secret_key import key_path
 from web.settings import PREFIX, Settings
@@ -22,12 +22,16 @@ class NotBackedUp(Exception):
     """No copy was made; says why."""
 
 
-def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> None:
+def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> bool:
     """
     Copy the event store into a new file, mode 0600, that needs no other beside it.
 
     Until everything in it was read again it is called `FILE.part`; what a crash left under that
     name is written anew.
+
+    Returns:
+        Whether the store is as it was recorded. Where it was altered the copy is as good as the
+        store, and that is said.
 
     Raises:
         NotBackedUp: There is such a file already, or the copy was found wanting.
@@ -42,14 +46,17 @@ def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> Non
     try:
         if target.exists():
             raise NotBackedUp(f"{target} exists, and is not overwritten")
-        _write(sqlite_path(settings.database), part, target, say)
+        found = _write(sqlite_path(settings.database), part, target, say)
     finally:
         part.unlink(missing_ok=True)
         lease.release()
-    say(f"not in it: {_kept_apart(settings)}")
+    for line in (f"not in it: {_kept_apart(settings)}", *found):
+        say(line)
+    return not found
 
 
-def _write(source: Path, part: Path, target: Path, say: Callable[[str], None]) -> None:
+def _write(source: Path, part: Path, target: Path, say: Callable[[str], None]) -> list[str]:
+    """What is to be told of the store besides."""
     for left_over in side_files(part):
         left_over.unlink()
     os.truncate(part, 0)
@@ -58,12 +65,14 @@ def _write(source: Path, part: Path, target: Path, say: Callable[[str], None]) -
         with progress_bars() as task:
             copy_online(source, part, task("copying"))
             inventory = checked_copy(part, task)
+            found = altered(part, task)
     except sqlite3.Error as error:
         raise NotBackedUp(f"the event store cannot be copied: {error}") from error
     except DamagedCopy as error:
         raise NotBackedUp(f"the copy is of no use, and was removed: {error}") from error
     name_finally(part, target)
     say(f"{target}: {sizes(inventory)}")
+    return found
 
 
 def name_finally(part: Path, target: Path) -> None:
@@ -86,5 +95,5 @@ def name_finally(part: Path, target: Path) -> None:
 def _kept_apart(settings: Settings) -> str:
     """What else a restore needs or an auditor wants, and where it is."""
     key = f"{PREFIX}SECRET_KEY" if settings.secret_key is not None else str(key_path(settings))
-    heads = getattr(settings, "tree_heads", None)
-    return ", ".join([f"the secret key ({key})", *([str(heads)] if heads else []), "environment"])
+    heads = [settings.tree_heads] if settings.tree_heads else []
+    return ", ".join([f"the secret key ({key})", *heads, "environment"])

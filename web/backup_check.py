@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from adapters.store.copies import Inventory, examine
+from web.evidence_verifying import first_alteration
 
 Advance = Callable[[int, int], None]
 """How much is done, of how much."""
@@ -22,6 +23,16 @@ def checked_copy(path: Path, task: "Callable[[str], Advance]") -> Inventory:
         DamagedCopy: It is not whole.
     """
     return examine(path, task("checking"))
+
+
+def altered(path: Path, task: "Callable[[str], Advance]") -> list[str]:
+    """
+    What a copy that is whole says of the store that it was taken from: where that was altered.
+
+    Such a copy is no worse than the store, and may be all that is left: it is told, and kept.
+    """
+    problem = first_alteration(path, task("verifying"))
+    return [] if problem is None else [f"ALTERED, see fta-approval audit verify: {problem}"]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from adapters.evidence.head_file import HeadFile, read_heads
 from adapters.evidence.keys import given_keys, public_keys
 from adapters.evidence.logs import made_keys
 from adapters.evidence.verification import Verification, Verifier
-from adapters.store.event_store import open_event_store
+from adapters.store.event_store import SQLITE_URL, open_event_store
 from adapters.store.snapshot import Snapshot, opened_snapshot
 from adapters.store.writer import Writer
 from domain.commands import RecordVerification
@@ -139,6 +139,15 @@ def verify(
             lambda count: shown.update(task, completed=count),
         ).run()
         return Report(found, outside, key is None, time.monotonic() - begun)
+
+
+def first_alteration(path: Path, told: Callable[[int, int], None]) -> str | None:
+    """The first thing in a copy of a store that is not as it was recorded; None: there is none."""
+    with opened_snapshot(f"{SQLITE_URL}{path.absolute()}") as snapshot:
+        count = snapshot.count()
+        verifier = Verifier(snapshot, _keys(snapshot, None), (), lambda done: told(done, count))
+        problem = verifier.run().problem
+    return None if problem is None else problem.sentence
 
 
 async def record(settings: Settings, report: Report, at: datetime) -> None:

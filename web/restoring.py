@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from adapters.store.copies import side_files
 from adapters.store.event_store import restoring_lease, sqlite_path
 from adapters.store.lease import FileLease
-from web.backup_check import checked_copy, progress_bars, sizes
+from web.backup_check import altered, checked_copy, progress_bars, sizes
 from web.parts import beside_database
 from web.restoring_events import Restored, Restoring, make_harmless
 from web.restoring_files import (
@@ -34,15 +34,14 @@ class NotRestored(Exception):
     """What stood there stands there; says why."""
 
 
-def restore(settings: Settings, copy: Path, at: datetime, say: Say, *, replace: bool) -> None:
+def restore(settings: Settings, copy: Path, at: datetime, say: Say) -> None:
     """
     Put a copy where the event store is, once it was found whole and made harmless.
 
     All of that is done under another name beside it: a crash at any moment leaves the old store in
     its place, or the whole new one.
 
-    Args:
-        replace: A store that stands there is moved aside; else that is refused.
+    A store that stands there is moved aside, and nothing of it is lost.
 
     Raises:
         NotRestored, StoreInUse, DamagedCopy, NewerStore, WrongSecretKey: Nothing was moved.
@@ -53,7 +52,7 @@ def restore(settings: Settings, copy: Path, at: datetime, say: Say, *, replace: 
     with _alone(settings, database):
         place = database.resolve()  # where SQLite keeps what belongs to it, if this is a link
         forget_second_names(place)
-        _check_what_stands(place, copy, replace=replace)
+        _check_what_stands(place, copy)
         vault = Vault(_key_that_is_there(settings))
         part = place.with_name(f"{place.name}.restored")
         views = beside_database(settings, ".restored-views")
@@ -69,6 +68,12 @@ def restore(settings: Settings, copy: Path, at: datetime, say: Say, *, replace: 
             _remove(part, views)
     for line in report(settings, copy, restoring, done, aside):
         say(line)
+
+
+def what_stands(settings: Settings) -> Path | None:
+    """The event store that a restore would move aside, if there is one."""
+    database = sqlite_path(settings.database)
+    return database if standing(database) else None
 
 
 def report(
@@ -96,6 +101,7 @@ def report(
         *(moved if aside is not None else []),
         f"{ended}, {done.logins} logins ended; every permit and one-time link of before is void",
         f"{done.messages} messages and {done.webhooks} webhooks of that time are withheld",
+        *restoring.altered,
         f"{feed}: engines are told so, and have to look up what they wait for",
         frozen,
         rights,
@@ -118,16 +124,14 @@ def _alone(settings: Settings, database: Path) -> Iterator[None]:
         restoring.release()
 
 
-def _check_what_stands(database: Path, copy: Path, *, replace: bool) -> None:
+def _check_what_stands(database: Path, copy: Path) -> None:
     if not copy.is_file():
         raise NotRestored(f"there is no copy at {copy}")
     if database.exists() and copy.samefile(database):
         raise NotRestored(f"{copy} is the event store itself")
     if beside := side_files(copy):
         raise NotRestored(f"{copy} was not made by backup: {beside[0].name} belongs to it")
-    if standing(database) and not replace:
-        raise NotRestored(f"{database} exists: --replace moves it aside, and nothing of it is lost")
-    if replace:
+    if standing(database):
         settle(database)  # before the work, so that who has it open is told at once
 
 
@@ -147,7 +151,7 @@ def _prepared(
         with os.fdopen(descriptor, "wb") as target, copy.open("rb") as source:
             shutil.copyfileobj(source, target, 1 << 20)
         inventory = checked_copy(part, task)
-        restoring = Restoring(part, inventory, shell_account(), at)
+        restoring = Restoring(part, inventory, shell_account(), at, altered(part, task))
         return restoring, make_harmless(restoring, views, vault, task("read models"))
 
 

@@ -54,6 +54,8 @@ class Restoring:
     inventory: Inventory
     by: str
     at: datetime
+    altered: Sequence[str] = ()
+    """Where the copy is not as it was recorded; it does no more harm than any other."""
 
     @property
     def as_of(self) -> datetime:

@@ -63,14 +63,19 @@ def _written(line: str) -> None:
 @click.option(
     "--key", metavar="KEY", help="Public key in base64, or a file of them, as you have kept it."
 )
+@click.option("--projections", is_flag=True, help="Compare read models with the events, too.")
 @click.option("--no-record", is_flag=True, help="Do not record in the history that it was done.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify_all(heads: str | None, key: str | None, no_record: bool, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; with --projections two.")
+def verify_all(
+    heads: str | None, key: str | None, projections: bool, no_record: bool, as_json: bool
+) -> None:
     """
     Compute everything anew from the stored events, and name the first thing that was altered.
 
     Needs the event store's file alone, also a read-only copy of it (--no-record); the service may
-    go on meanwhile. Exit status 1 if anything is not as it was recorded.
+    go on meanwhile. With --projections the read models, by which lists and searches are made, are
+    made anew beside the live ones and compared row by row. Exit status 1 if anything is not as it
+    was recorded.
 
     \b
     Example: by heads that an engine has kept, and by the key as it was handed over
@@ -78,9 +83,13 @@ def verify_all(heads: str | None, key: str | None, no_record: bool, as_json: boo
     """
     from web.audit import evidence_commands
 
-    if not evidence_commands.verify(
-        given_settings(), heads, key, as_json=as_json, is_recorded=not no_record
-    ):
+    settings = given_settings()
+    is_good = evidence_commands.verify(
+        settings, heads, key, as_json=as_json, is_recorded=not no_record
+    )
+    if projections:
+        is_good = evidence_commands.verify_projections(settings, as_json=as_json) and is_good
+    if not is_good:
         sys.exit(1)
 
 

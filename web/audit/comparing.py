@@ -1,5 +1,6 @@
 """Whether the read models of a store say what its events say; beside the running service."""
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -46,7 +47,9 @@ def compare_read_models(
         return _compare(views, Path(folder), store, on_progress)
 
 
-def tell_differences(settings: Settings, say: Callable[[str], None]) -> bool:
+def tell_differences(
+    settings: Settings, say: Callable[[str], None], *, as_json: bool = False
+) -> bool:
     """
     Compare with a progress bar, and say each difference, or that there is none.
 
@@ -58,6 +61,9 @@ def tell_differences(settings: Settings, say: Callable[[str], None]) -> bool:
         found = compare_read_models(
             settings, lambda done, end: bar.update(task, completed=done, total=end)
         )
+    if as_json:
+        say(json.dumps({"read_models": [str(difference) for difference in found]}))
+        return not found
     for difference in found:
         say(f"read models differ: {difference}")
     if found:

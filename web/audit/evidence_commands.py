@@ -23,10 +23,13 @@ from adapters.evidence.proofs import (
     consistency_proof,
     inclusion_proof,
 )
+from adapters.store.mapper import UnreadableEvent
 from adapters.store.schema import NewerStore
 from adapters.store.snapshot import Snapshot, opened_snapshot
+from adapters.store.stored_history import WrittenMeanwhile
 from adapters.store.writer import StoreUnavailable
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream
+from web.audit.comparing import tell_differences
 from web.findings import say
 from web.settings import Settings
 
@@ -65,6 +68,14 @@ def verify(
         except (StoreUnavailable, EventSourcingError, OSError, sqlite3.Error) as error:
             say(f"fta-approval: not recorded in the history: {error}", err=True)
     return report.is_good
+
+
+def verify_projections(settings: Settings, *, as_json: bool) -> bool:
+    """Whether the read models are what follows from the events; told."""
+    try:
+        return tell_differences(settings, say, as_json=as_json)
+    except (*CANNOT_READ, EventSourcingError, UnreadableEvent, WrittenMeanwhile) as error:
+        raise Unusable(str(error)) from None
 
 
 def prove(settings: Settings, wanted: str, head_file: str | None) -> dict[str, Any]:
