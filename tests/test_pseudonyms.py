@@ -1,6 +1,8 @@
 """Members under other names: nobody's own name is left, and each has one name everywhere."""
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +11,11 @@ import pytest
 from domain.catalogue import EVENTS
 from projections.document import document
 from tests.golden_events import FULLEST, SHORTEST
-from tests.scenario import APPROVE, ask, given, says
-from web.audit.pseudonyms import Pseudonyms
+from tests.scenario import APPROVE, NOON, ask, given, says
+from web.audit.pseudonyms import NoNames, Pseudonyms, names_of
+from web.keyring import Keyring
+from web.parts import opened_store, opened_vault
+from web.settings import PREFIX, read_settings
 
 NAMES = Pseudonyms(b"k" * 32)
 PEOPLE = ("zhangsan", "lisi", "wangwu")
@@ -25,6 +30,18 @@ def renamed(**fields: Any) -> dict[str, Any]:
 def test_no_event_of_any_kind_says_who_it_was(topic: str, stored: dict[str, bytes]) -> None:
     shown = json.dumps(NAMES.in_event(msgspec.json.decode(stored[topic]))).casefold()
     assert not [person for person in PEOPLE if person in shown]
+
+
+def test_a_store_that_is_only_read_has_the_names_that_it_has_otherwise(tmp_path: Path) -> None:
+    key = base64.b64encode(b"k" * 32).decode()
+    database = f"sqlite:///{tmp_path / 'events.db'}"
+    settings = read_settings({f"{PREFIX}DATABASE": database, f"{PREFIX}SECRET_KEY": key})
+    with opened_store(settings) as store:
+        with pytest.raises(NoNames):
+            names_of(settings, store.found(NOON))
+        vault = opened_vault(settings, store, lambda: NOON)
+        otherwise = Pseudonyms.of_store(Keyring(lambda: store.found(NOON), vault))
+        assert names_of(settings, store.found(NOON)).of("lisi") == otherwise.of("lisi")
 
 
 def test_every_kind_of_event_is_looked_at() -> None:

@@ -18,9 +18,12 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.identity import AUDIT_STREAM, same_person
+from domain.installation import Installation, SecretKind
 from projections.outbox import Kind
 from web.keyring import Keyring
-from web.secret_key import derived_key
+from web.secret_key import derived_key, secret_key
+from web.settings import Settings
+from web.vault import Vault
 
 E = TypeVar("E", bound=Event)
 
@@ -40,6 +43,13 @@ TEXTS = ("message", "words", "reason", "why", "detail", "problem", "details", "a
 NUMBERED = (Kind.ANSWER, Kind.GREET)
 """Notices named by the number of what they answer."""
 DAILY = re.compile(rf"(inbox-|{AUDIT_STREAM})(.+)(-[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})", re.ASCII)
+
+
+class NoNames(ValueError):
+    """The key from which they follow is not made yet."""
+
+    def __init__(self) -> None:
+        super().__init__("this store has no key for pseudonyms yet: start the service once")
 
 
 class Pseudonyms:
@@ -79,6 +89,19 @@ class Pseudonyms:
         """The same event with other names; never to be stored."""
         fields = self.in_event(msgspec.to_builtins(event))
         return msgspec.convert(fields, type(event))
+
+
+def names_of(settings: Settings, installation: Installation) -> Pseudonyms:
+    """
+    Those of a store that is only read.
+
+    Raises:
+        KeyIsGone, WrongSecretKey: There are none without the secret key.
+        NoNames: The service has not run on it since it knows of fingerprints.
+    """
+    if not installation.made(SecretKind.FINGERPRINT_KEY):
+        raise NoNames
+    return Pseudonyms.of_store(Keyring(lambda: installation, Vault(secret_key(settings))))
 
 
 class _Renaming:
