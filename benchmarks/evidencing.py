@@ -7,6 +7,7 @@ from pathlib import Path
 from adapters.evidence.growing import Grower
 from adapters.evidence.keys import public_keys
 from adapters.evidence.logs import made_keys
+from adapters.evidence.outside import in_order
 from adapters.evidence.proofs import inclusion_proof
 from adapters.evidence.verification import Verifier
 from adapters.store.event_store import open_event_store
@@ -34,7 +35,8 @@ def verify(settings: Settings, folder: Path) -> None:
     """All of `audit verify`; after `grow_tree`."""
     with opened_snapshot(settings.database) as snapshot:
         keys = public_keys(made.public for made in made_keys(snapshot))
-        found = Verifier(snapshot, keys, [head_in(str(_heads(folder)))]).run()
+        with in_order([head_in(str(_heads(folder)))]) as outside:
+            found = Verifier(snapshot, keys, outside).run()
     if found.problem is not None or found.covered != found.tree_size or not found.outside:
         raise RuntimeError(found)
 

@@ -111,12 +111,16 @@ class HistoryMembers(Projection):
             tables.insert_once(self.name, row)
 
 
-def taking_part(event: Event) -> set[str]:
-    """Who had a part in what happened to an approval: requested, was asked, replied, decided."""
+def taking_part(event: Event) -> list[str]:
+    """
+    Who had a part in what happened to an approval: requested, was asked, replied, decided.
+
+    In an order that follows from the event: read models made anew are the same, byte for byte.
+    """
     if isinstance(event, Approval.Requested):
         requested_by = [event.requested_by] if event.requested_by is not None else []
-        return set(map(same_person, (*event.approvers, *event.asked, *requested_by)))
-    return {same_person(event.by)} if isinstance(event, ANSWERS) else set()
+        return list(dict.fromkeys(map(same_person, (*event.approvers, *event.asked, *requested_by))))
+    return [same_person(event.by)] if isinstance(event, ANSWERS) else []
 
 
 def _found_by(fact: Fact) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from adapters.evidence.growing import Grower
 from adapters.evidence.heads import TreeHead, read_head
 from adapters.evidence.keys import public_keys
 from adapters.evidence.logs import made_keys
+from adapters.evidence.outside import in_order
 from adapters.evidence.verification import Verification, Verifier
 from adapters.store.event_store import EventStore, open_event_store
 from adapters.store.snapshot import opened_snapshot
@@ -30,13 +31,12 @@ COLUMNS = ("originator_id", "originator_version", "topic", "state")
 GUARDS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
-def events(count: int) -> Iterator[Event]:
+def events(count: int, first: int = 0) -> Iterator[Event]:
     """Of approvals that were asked, delivered and cancelled, five of them under way at a time."""
-    return islice(_events(), count)
+    return islice(_events(first), count)
 
 
-def _events() -> Iterator[Event]:
-    first = 0
+def _events(first: int) -> Iterator[Event]:
     while True:
         asked = [_approval(number) for number in range(first, first + 5)]
         for approval in asked:
@@ -95,9 +95,9 @@ class Evidence:
         return made
 
     def verify(self, *outside: TreeHead) -> Verification:
-        with opened_snapshot(self.url) as snapshot:
+        with opened_snapshot(self.url) as snapshot, in_order(outside) as heads:
             keys = public_keys(key.public for key in made_keys(snapshot))
-            return Verifier(snapshot, keys, outside).run()
+            return Verifier(snapshot, keys, heads).run()
 
     def heads(self) -> list[TreeHead]:
         with opened_snapshot(self.url) as snapshot:

@@ -35,7 +35,7 @@ async def test_heads_that_the_client_asks_for_are_kept(service: Service, tmp_pat
     kept = read_heads(file).heads
     assert kept[:2] == [first, second]
     found = await asyncio.to_thread(evidence_of(service).verify, *kept)
-    assert found.problem is None and found.outside == kept
+    assert found.problem is None and found.outside == len(set(kept))
 
 
 async def test_before_the_first_head_there_is_none(service: Service) -> None:

@@ -23,6 +23,7 @@ from domain.identity import approval_id
 from tests.process import SCRIPT
 from tests.tampering import Evidence, tail_removed
 from web.audit import commands, evidence_commands
+from web.in_force import EDITABLE
 from web.settings import Settings, read_settings
 
 ENDED_WITHIN_S = 60.0
@@ -177,6 +178,10 @@ async def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
         status, _, errors = await audit(missing, *words)
         assert status == 1 and "there is no event store at" in errors
     assert not missing.path.exists()
+
+
+def test_who_may_edit_settings_does_not_choose_where_heads_go() -> None:
+    assert "tree_heads" in Settings.model_fields and "tree_heads" not in EDITABLE
 
 
 # prove and check

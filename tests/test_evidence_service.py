@@ -61,7 +61,7 @@ async def test_every_answer_about_decisions_carries_the_newest_head(service: Ser
     with opened_snapshot(evidence_of(service).url) as snapshot:
         check_signature(head, public_keys(one.public for one in made_keys(snapshot)))
     found = await verified(service, head)
-    assert found.problem is None and found.outside == [head]
+    assert found.problem is None and found.newest_outside == head
     state = await tree_state(service.app[keys.READING])
     assert state is not None and state.verified is None
     assert (state.tree_size, state.root_hash) == (head.tree_size, head.root_hash)
@@ -107,8 +107,9 @@ async def test_the_service_signs_a_head_at_its_end(start: StartService, tmp_path
     await service.stop()
     found = await verified(service, *read_heads(file).heads)
     assert found.problem is None
-    assert found.covered == found.tree_size == found.outside[-1].tree_size
-    assert found.heads == len(found.outside)
+    assert found.newest_outside is not None
+    assert found.covered == found.tree_size == found.newest_outside.tree_size
+    assert found.heads == found.outside
 
 
 async def test_processes_without_the_lease_give_the_same_heads(tmp_path: Path) -> None:

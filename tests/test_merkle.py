@@ -170,6 +170,17 @@ def test_large_trees_are_proved_alike() -> None:
         check_consistency(first, 5000, tree(leaves[:first]).root(), root, path)
 
 
+def test_a_proof_for_a_smaller_tree_is_none_for_a_larger_one() -> None:
+    """Not even with the root of the smaller one: the size is a part of what is proved."""
+    proves, roots = prover(), [tree(LEAVES[:size]).root() for size in range(9)]
+    assert _root(LEAVES[0], 0, 8, proves.inclusion(0, 4)) is None
+    assert _root(LEAVES[0], 0, 5, proves.inclusion(0, 4)) is None
+    assert _root(LEAVES[3], 3, 4, proves.inclusion(3, 8)) is None
+    for first, second, claimed in ((2, 4, 8), (3, 4, 5), (1, 2, 3), (2, 8, 4)):
+        path = proves.consistency(first, second)
+        assert not _is_consistent(first, claimed, roots[first], roots[second], path)
+
+
 def test_what_there_is_not_is_not_proved() -> None:
     for index, size in ((3, 3), (-1, 3), (0, 0)):
         with pytest.raises(ValueError, match="no leaf"):

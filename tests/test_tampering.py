@@ -17,7 +17,7 @@ from adapters.store.snapshot import opened_snapshot
 from domain import catalogue
 from domain.installation import Installation
 from tests.scenario import NOON
-from tests.tampering import VAULT, Evidence, Tamperer, grower, tail_removed
+from tests.tampering import VAULT, Evidence, Tamperer, events, grower, tail_removed
 from web.keyring import make_tree_key
 
 TRIES, EVENTS = 100, 2_000
@@ -51,7 +51,7 @@ def test_a_store_untouched_verifies(evidence: Evidence) -> None:
     found = evidence.verify()
     assert found.problem is None
     assert found.tree_size == found.covered >= EVENTS
-    assert found.heads >= 20 and not found.outside
+    assert found.heads >= 20 and found.outside == 0
     assert found.root_hash == evidence.heads()[-1].root_hash
 
 
@@ -73,7 +73,7 @@ def test_a_removed_tail_is_found_by_a_head_from_outside(evidence: Evidence) -> N
     tail_removed(evidence, heads[-3].tree_size)
     assert evidence.verify().problem is None  # that is what only a head from outside can tell
     found = evidence.verify(heads[-3])
-    assert found.problem is None and found.outside == [heads[-3]]
+    assert found.problem is None and found.newest_outside == heads[-3]
     problem = evidence.verify(*heads).problem
     assert problem is not None and problem.kind == "removed"
     assert problem.position == heads[-3].position + 1
@@ -212,6 +212,34 @@ def test_an_index_that_hides_an_event_is_found(evidence: Evidence) -> None:
     assert problem is not None and problem.kind == "database"
 
 
+@pytest.mark.parametrize("position", [0, -5])
+def test_an_event_before_all_others_is_found(evidence: Evidence, position: int) -> None:
+    """Followers never see it, and who loads its stream does."""
+    evidence.alter(
+        f"INSERT INTO stored_events SELECT {position}, originator_id || 'x', originator_version, "
+        "topic, state FROM stored_events WHERE position = 9"
+    )
+    problem = evidence.verify().problem
+    assert problem is not None and (problem.kind, problem.position) == ("inserted", position)
+
+
+def test_a_head_has_to_stand_there_to_the_letter(evidence: Evidence) -> None:
+    head = evidence.heads()[3]
+    last = head.signature[85]
+    spare = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = spare[spare.index(last) ^ 1]  # the same bytes in another text
+    for before, after in (
+        (head.signature, f"{head.signature[:85]}{other}=="),
+        ('","', '", "'),
+        ("Z", "+00:00"),
+    ):
+        altered = head.text().replace(before, after)
+        there = f"WHERE tree_size = {head.tree_size}"
+        evidence.alter(f"UPDATE tree_heads SET head = '{altered}' {there}")
+        problem = evidence.verify().problem
+        assert problem is not None and problem.kind == "head", after
+
+
 # Heads from outside.
 
 
@@ -280,7 +308,12 @@ def test_heads_of_before_a_restore_have_to_agree_as_far_as_it_was_put_back(
     verifier = evidence.verify
     found = verifier(*heads)
     assert found.not_here == heads[-1].tree_size - heads[-3].tree_size
-    assert found.outside == heads[:-2]
+    assert found.outside == len(heads) - 2 and found.newest_outside == heads[-3]
+    with closing(open_event_store(evidence.url)) as store:
+        store.save(list(events(300, first=5_000)))  # now it is larger than it ever was
+    again = verifier(*heads)
+    assert again.problem is None and again.tree_size > heads[-1].tree_size
+    assert (again.outside, again.not_here) == (found.outside, found.not_here)
     evidence.alter(
         "UPDATE stored_events SET state = CAST(replace(state, '10.0', '10.1') AS BLOB) "
         "WHERE position = 9"

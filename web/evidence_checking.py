@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 import structlog
 from eventsourcing.domain import EventSourcingError
 
-from adapters.evidence.head_file import HeadFile
+from adapters.evidence.head_file import heads_in
 from adapters.evidence.heads import BadHead
 from adapters.evidence.keys import BadKey, public_keys
 from adapters.evidence.logs import made_keys
+from adapters.evidence.outside import in_order
 from adapters.evidence.verification import Verification, Verifier
 from adapters.store.event_store import EventStore
 from adapters.store.schema import NewerStore
@@ -22,7 +23,7 @@ from adapters.store.snapshot import opened_snapshot
 from adapters.store.writer import Overloaded, StoreUnavailable, Writer
 from domain.installation import STREAM
 from web.evidence import last_verification
-from web.evidence_verifying import heads_outside, recorded
+from web.evidence_verifying import heads_file, recorded
 from web.reading import Reading
 from web.settings import Settings
 
@@ -97,10 +98,11 @@ class DailyCheck:
                 raise _Stopped
             worked_since = time.monotonic()
 
-        outside: HeadFile = heads_outside(self._settings)
-        with opened_snapshot(self._settings.database) as snapshot:
+        file = heads_file(self._settings)
+        outside = () if file is None else heads_in(file, [])
+        with opened_snapshot(self._settings.database) as snapshot, in_order(outside) as ordered:
             keys = public_keys(made.public for made in made_keys(snapshot))
-            return Verifier(snapshot, keys, outside.heads, rest).run()
+            return Verifier(snapshot, keys, ordered, rest).run()
 
 
 def _last(store: EventStore) -> datetime:

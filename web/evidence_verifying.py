@@ -6,26 +6,26 @@ Reads the event store's file alone: no secret key, no read models, no running se
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adapters.evidence.head_file import HeadFile, read_heads
+from adapters.evidence.head_file import heads_in
 from adapters.evidence.keys import given_keys, public_keys
 from adapters.evidence.logs import made_keys
+from adapters.evidence.outside import in_order
 from adapters.evidence.verification import Verification, Verifier
 from adapters.store.event_store import SQLITE_URL, open_event_store
 from adapters.store.snapshot import Snapshot, opened_snapshot
 from adapters.store.writer import Writer
 from domain.commands import RecordVerification
 from domain.unit import Directory
+from web.rebuilding import progress_bar
 from web.settings import Settings
 from web.shell_account import shell_account
 
@@ -42,7 +42,8 @@ class Report:
     """What a verification found, and by what it was measured."""
 
     found: Verification
-    outside: HeadFile
+    unreadable: list[int]
+    """Lines of the file of heads that hold none."""
     own_keys: bool
     seconds: float
 
@@ -55,11 +56,10 @@ class Report:
         """One sentence, the first thing that is wrong if something is."""
         if self.found.problem is not None:
             return f"NOT as it was recorded: {self.found.problem.sentence}"
-        if not self.found.outside:
+        if (last := self.found.newest_outside) is None:
             return IN_ITSELF
-        last = self.found.outside[-1]
         return (
-            f"agrees with {_many(len(self.found.outside), 'head')} from outside, the last of size "
+            f"agrees with {_many(self.found.outside, 'head')} from outside, the last of size "
             f"{last.tree_size} at {last.timestamp}; what came later is consistent in itself"
         )
 
@@ -72,8 +72,8 @@ class Report:
             said.append(
                 f"the last {_many(rest, 'event')} no head covers yet: nothing is shown of them"
             )
-        if self.outside.unreadable:
-            numbers = ", ".join(map(str, self.outside.unreadable[:10]))
+        if self.unreadable:
+            numbers = ", ".join(map(str, self.unreadable[:10]))
             said.append(f"lines of the file of heads that are unfinished or no heads: {numbers}")
         if found.foreign:
             said.append(
@@ -99,12 +99,10 @@ class Report:
             "root_hash": found.root_hash,
             "covered": found.covered,
             "heads": found.heads,
-            "heads_from_outside": len(found.outside),
-            "last_head_from_outside": None
-            if not found.outside
-            else {"tree_size": found.outside[-1].tree_size, "at": found.outside[-1].timestamp},
+            "heads_from_outside": found.outside,
+            "last_head_from_outside": found.newest_outside and asdict(found.newest_outside),
             "heads_of_other_logs": found.foreign,
-            "unreadable_lines": self.outside.unreadable,
+            "unreadable_lines": self.unreadable,
             "events_lost_by_restore": found.not_here,
             "keys_from_outside": not self.own_keys,
             "seconds": round(self.seconds, 3),
@@ -115,7 +113,6 @@ def verify(
     settings: Settings,
     heads: str | None = None,
     key: str | None = None,
-    bar: Callable[[], Progress] | None = None,
 ) -> Report:
     """
     Compute everything anew and compare.
@@ -128,17 +125,23 @@ def verify(
         FileNotFoundError: There is no event store, or no file of heads where one was named.
         BadKey, OSError, sqlite3.Error, NewerStore
     """
-    outside = heads_outside(settings) if heads is None else read_heads(Path(heads))
-    with opened_snapshot(settings.database) as snapshot, (bar or progress_bar)() as shown:
-        task = shown.add_task("verifying", total=snapshot.count())
-        begun = time.monotonic()
-        found = Verifier(
+    begun, unreadable = time.monotonic(), list[int]()
+    file = heads_file(settings) if heads is None else Path(heads)
+    outside = () if file is None else heads_in(file, unreadable)
+    with (
+        opened_snapshot(settings.database) as snapshot,
+        in_order(outside) as ordered,
+        progress_bar() as bar,
+    ):
+        task = bar.add_task("verifying", total=snapshot.count())
+        verifier = Verifier(
             snapshot,
             _keys(snapshot, key),
-            outside.heads,
-            lambda count: shown.update(task, completed=count),
-        ).run()
-        return Report(found, outside, key is None, time.monotonic() - begun)
+            ordered,
+            lambda count: bar.update(task, completed=count),
+        )
+        found = verifier.run()
+    return Report(found, unreadable, key is None, time.monotonic() - begun)
 
 
 def first_alteration(path: Path, told: Callable[[int, int], None]) -> str | None:
@@ -179,20 +182,10 @@ def recorded(found: Verification, by: str, via: str, at: datetime) -> RecordVeri
     )
 
 
-def progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def heads_outside(settings: Settings) -> HeadFile:
-    """Of the file that the settings name, if there is one."""
+def heads_file(settings: Settings) -> Path | None:
+    """The file of heads that the settings name, if there is one yet."""
     own = Path(settings.tree_heads) if settings.tree_heads else None
-    return read_heads(own) if own is not None and own.exists() else HeadFile()
+    return own if own is not None and own.exists() else None
 
 
 def _keys(snapshot: Snapshot, given: str | None) -> Mapping[str, Ed25519PublicKey]:

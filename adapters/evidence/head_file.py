@@ -13,6 +13,7 @@ from pathlib import Path
 from adapters.evidence.heads import MAX_LENGTH, BadHead, TreeHead, read_head
 
 TAIL_BYTES = 64 * 1024
+MOST_NOTED = 1000
 
 
 @dataclass(slots=True)
@@ -31,15 +32,23 @@ def read_heads(path: Path) -> HeadFile:
     Raises:
         OSError
     """
-    found = HeadFile()
+    unreadable: list[int] = []
+    return HeadFile(list(heads_in(path, unreadable)), unreadable)
+
+
+def heads_in(path: Path, unreadable: list[int]) -> Iterator[TreeHead]:
+    """
+    One head after the other; of lines that hold none the first thousand numbers are noted.
+
+    Raises:
+        OSError
+    """
     for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
         try:
-            found.heads.append(read_head(line))
+            yield read_head(line)
         except BadHead:
-            found.unreadable.append(number)
-    return found
+            if line.strip() and len(unreadable) < MOST_NOTED:
+                unreadable.append(number)
 
 
 def last_size(path: Path, log_id: str) -> int:

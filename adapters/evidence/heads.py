@@ -118,7 +118,11 @@ def check_signature(head: TreeHead, keys: Mapping[str, Ed25519PublicKey]) -> Non
 
 
 def _decoded(text: str) -> bytes:
+    """Of the one text that these bytes have: the last character of base64 has bits to spare."""
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except ValueError:
-        raise BadHead("a part of it is not base64") from None
+        raw = b""
+    if not raw or base64.b64encode(raw).decode() != text:
+        raise BadHead("a part of it is not base64")
+    return raw

@@ -67,5 +67,9 @@ class Logs:
         """Whether it covers events that an earlier log had and this copy of it does not."""
         return head.tree_size > self.ended_at.get(head.log_id, head.tree_size)
 
+    def covers(self, head: TreeHead) -> bool:
+        """Whether it is about events that this store holds."""
+        return self.knows(head) and not self.is_beyond(head)
+
     def lost(self, head: TreeHead) -> int:
         return head.tree_size - self.ended_at[head.log_id]

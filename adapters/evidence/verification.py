@@ -10,8 +10,9 @@ first thing that is wrong; adapters/evidence/naming.py says what became of it.
 import base64
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from eventsourcing.persistence import JSONTranscoder, StoredEvent
@@ -21,6 +22,7 @@ from adapters.evidence.leaf import leaf_hashes
 from adapters.evidence.logs import Logs
 from adapters.evidence.merkle import Frontier
 from adapters.evidence.naming import Disagreement, Problem, ProblemFound, name_it
+from adapters.evidence.outside import OrderedHeads
 from adapters.store.mapper import EventMapper, UnreadableEvent
 from adapters.store.snapshot import Leaf, Row, Snapshot
 
@@ -41,8 +43,10 @@ class Verification:
     """How many of them the newest head of the store covers."""
     heads: int = 0
     """Heads in the store that agree."""
-    outside: list[TreeHead] = field(default_factory=list)
-    """Heads from outside that agree, in order of size."""
+    outside: int = 0
+    """Heads from outside that agree."""
+    newest_outside: TreeHead | None = None
+    """The largest of them."""
     foreign: int = 0
     """Heads from outside that are of another log."""
     not_here: int = 0
@@ -56,7 +60,7 @@ class Verifier:
 
     Args:
         keys: Public keys by their names; a head of another one is not believed.
-        outside: Heads that were kept outside the store, in any order.
+        outside: Heads that were kept outside the store.
         on_portion: Told after each portion how many events have been looked at; may raise.
     """
 
@@ -64,7 +68,7 @@ class Verifier:
         self,
         snapshot: Snapshot,
         keys: Mapping[str, Ed25519PublicKey],
-        outside: Sequence[TreeHead] = (),
+        outside: OrderedHeads | None = None,
         on_portion: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._snapshot = snapshot
@@ -74,9 +78,8 @@ class Verifier:
         self._frontier = Frontier()
         self._agreed: TreeHead | None = None
         self._stored = _StoredHeads(snapshot)
-        ours = [head for head in outside if self._logs.knows(head)]
-        self._outside = sorted(ours, key=lambda head: (head.tree_size, head.timestamp))
-        self.found = Verification(foreign=len(outside) - len(ours))
+        self._outside = OrderedHeads(iter(())) if outside is None else outside
+        self.found = Verification()
 
     def run(self) -> Verification:
         """
@@ -153,11 +156,8 @@ class Verifier:
             self.found.position = rows[-1][0]
 
     def _next_size(self) -> int | None:
-        sizes = [
-            *([self._stored.size] if self._stored.size is not None else []),
-            *([self._outside[0].tree_size] if self._outside else []),
-        ]
-        return min(sizes, default=None)
+        sizes = (self._stored.size, self._outside.size)
+        return min((size for size in sizes if size is not None), default=None)
 
     def _check_heads(self, size: int) -> None:
         """Every head of exactly the size that has been reached."""
@@ -166,20 +166,20 @@ class Verifier:
             self._check_root(head, "the store's head")
             self.found.heads, self.found.covered, self._agreed = self.found.heads + 1, size, head
             self._stored.advance()
-        while self._outside and self._outside[0].tree_size == size:
-            head = self._outside.pop(0)
-            if self._logs.is_beyond(head):
-                self._note_beyond(head)
-                continue
-            self._check_outside(head)
+        while (head_outside := self._outside.head) is not None and self._outside.size == size:
+            self._outside.advance()
+            if self._is_to_agree(head_outside):
+                self._check_outside(head_outside)
 
     def _check_outside(self, head: TreeHead) -> None:
         self._check_signed(head)
         self._check_root(head, "the head from outside")
-        self._agreed = head
-        self.found.outside.append(head)
+        self._agreed = self.found.newest_outside = head
+        self.found.outside += 1
 
     def _check_signed(self, head: TreeHead) -> None:
+        if head == self._agreed:  # the same as the store's, whose signature was looked at
+            return
         try:
             check_signature(head, self._keys)
         except BadHead as error:
@@ -210,39 +210,44 @@ class Verifier:
 
     def _later_heads(self) -> Iterator[TreeHead]:
         """Signed heads of sizes that have not been reached, in order; to say who is right."""
-        outside = [head for head in self._outside if not self._logs.is_beyond(head)]
-        while self._stored.size is not None or outside:
-            if outside and (self._stored.size is None or outside[0].tree_size < self._stored.size):
-                candidate = outside.pop(0)
+        while (size := self._next_size()) is not None:
+            if (candidate := self._outside.head) is not None and candidate.tree_size == size:
+                self._outside.advance()
             else:
-                text = self._stored.text
+                candidate = _readable(self._stored.text)
                 self._stored.advance()
-                try:
-                    candidate = read_head(text)
-                except BadHead:
-                    continue
-            try:
-                check_signature(candidate, self._keys)
-            except BadHead:
+            if candidate is None or not self._logs.covers(candidate):
                 continue
-            yield candidate
+            with suppress(BadHead):
+                check_signature(candidate, self._keys)
+                yield candidate
 
-    def _note_beyond(self, head: TreeHead) -> None:
-        """Of an earlier log, larger than what was put back of it: no contradiction, but a loss."""
-        self.found.not_here = max(self.found.not_here, self._logs.lost(head))
+    def _is_to_agree(self, head: TreeHead) -> bool:
+        """
+        Whether a head from outside is about what this store holds: not if it is of another log, or
+        of an earlier one and larger than what was put back of it, which is a loss.
+        """
+        if not self._logs.knows(head):
+            self.found.foreign += 1
+            return False
+        if self._logs.is_beyond(head):
+            self.found.not_here = max(self.found.not_here, self._logs.lost(head))
+            return False
+        return True
 
     def _check_end(self) -> None:
         found, size = self.found, self._frontier.size
-        for head in [head for head in self._outside if self._logs.is_beyond(head)]:
-            self._outside.remove(head)
-            self._note_beyond(head)
         if self._stored.size is not None:
             head = self._believed(self._stored.text, self._stored.size)
             raise ProblemFound(Problem.tail(found.position, size, head, "the store's newest head"))
-        if self._outside:
-            head = self._outside[-1]
-            self._check_signed(head)
-            raise ProblemFound(Problem.tail(found.position, size, head, "a head from outside"))
+        largest: TreeHead | None = None
+        while (head_outside := self._outside.head) is not None:
+            self._outside.advance()
+            if self._is_to_agree(head_outside):
+                self._check_signed(head_outside)
+                largest = head_outside
+        if largest is not None:
+            raise ProblemFound(Problem.tail(found.position, size, largest, "a head from outside"))
         given = self._snapshot.last_given()
         if given > found.position:
             raise ProblemFound(Problem.tail_by_position(found.position, given))
@@ -279,6 +284,13 @@ class _StoredHeads:
 
     def advance(self) -> None:
         self.size, self.text = next(self._heads, (None, b""))
+
+
+def _readable(text: bytes) -> TreeHead | None:
+    try:
+        return read_head(text)
+    except BadHead:
+        return None
 
 
 def _hashes(rows: list[Row]) -> list[bytes]:

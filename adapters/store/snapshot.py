@@ -48,11 +48,7 @@ class Snapshot:
 
     def count(self) -> int:
         """How many events there are."""
-        return int(
-            self._one(
-                "SELECT COUNT(*) FROM stored_events INDEXED BY sqlite_autoindex_stored_events_1"
-            )[0]
-        )
+        return int(self._one("SELECT COUNT(*) FROM stored_events")[0])
 
     def count_up_to(self, position: int) -> int:
         """How many events have that position or a smaller one."""
