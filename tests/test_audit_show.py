@@ -17,6 +17,7 @@ from domain.configuration import Change, Via
 from domain.decision import Outcome, Risk
 from domain.identity import approval_id, approval_stream
 from domain.notifications import Way
+from domain.text import NOT_ONE_LINE
 from tests.histories import redeem, reports, with_a_permit_key
 from tests.process import SCRIPT
 from tests.scenario import APPROVE, NODE, REJECT, after, ask, cancels, pushes, reached, says
@@ -139,6 +140,16 @@ def test_as_json_each_event_is_there_as_it_is_stored(house: House, given: Settin
         ("sunqi", "wecom-text", "2026-05-04T12:01:00.000Z"),
         ("fta", "api", "2026-05-04T12:02:00.000Z"),
     ]
+
+
+def test_json_is_read_back_whatever_a_member_wrote(tmp_path: Path) -> None:
+    words = "TY 12345_2 \x85\x1b[2J\u202e\u2028"
+    with opened(tmp_path) as house:
+        house.do(ask(), says("sunqi", APPROVE, words=words))
+    done = typed(tmp_path, NODE, "--json")
+    assert len(done.stdout.splitlines()) == 2
+    assert json.loads(done.stdout.splitlines()[1])["data"]["words"] == words
+    assert not NOT_ONE_LINE.search(done.stdout.replace("\n", ""))
 
 
 def test_a_reply_id_means_its_run_and_a_node_its_latest(

@@ -12,7 +12,7 @@ from domain.inbox import Inbox
 from domain.installation import STREAM, Installation, SecretKind
 from domain.session import Session, session_stream
 from tests.scenario import NOON, after
-from web.happenings import settings_before
+from web.happenings import SECRETS, settings_before
 from web.timeline import in_words
 from web.translation import CHINESE, ENGLISH, LANGUAGE
 
@@ -120,6 +120,10 @@ def test_of_a_secret_there_is_what_it_is_for_and_who_made_it() -> None:
         "shell:root 生成了新的许可签名密钥（kid-2），此前的作废",
         "shell:root made a new key that signs permits (kid-2), and those before are void",
     )
+
+
+def test_no_kind_of_secret_is_without_words() -> None:
+    assert set(SecretKind) <= set(SECRETS)
 
 
 def test_a_freeze() -> None:

@@ -9,7 +9,7 @@ from domain.configuration import Configuration, Via
 from domain.decision import Channel
 from domain.freeze import Freeze
 from domain.inbox import Inbox
-from domain.installation import Installation, SecretKind
+from domain.installation import Installation
 from domain.session import Session, session_of
 from domain.text import one_line
 from web.editable import ITEMS
@@ -45,9 +45,10 @@ WHY_A_LOGIN_ENDED = {
     "restored": "服务从备份恢复",
 }
 SECRETS = {
-    SecretKind.PERMIT_KEY: "许可签名密钥",
-    SecretKind.WEBHOOK_SECRET: "推送签名密钥",
-    SecretKind.FINGERPRINT_KEY: "指纹密钥",
+    "permit-key": "许可签名密钥",
+    "webhook-secret": "推送签名密钥",
+    "fingerprint-key": "指纹密钥",
+    "tree-key": "历史签名密钥",
 }
 CHANGED = {
     Via.PAGE: "%(who)s 在配置页面修改了配置",
@@ -161,7 +162,7 @@ def _founded(event: Any) -> str:
 def _secret_made(event: Any) -> str:
     about = {
         "who": event.by,
-        "what": gettext(SECRETS[SecretKind(event.kind)]) if event.kind in SECRETS else event.kind,
+        "what": gettext(SECRETS.get(event.kind, event.kind)),
         "key": event.key_id,
     }
     text = "%(who)s 生成了新的%(what)s（%(key)s）" if event.by else "服务生成了%(what)s（%(key)s）"

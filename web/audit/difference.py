@@ -14,8 +14,9 @@ from projections.audit_trail import who
 from projections.document import timestamp
 from web.audit.as_it_was import replayed, up_to
 from web.audit.finding import NotYet, reply_id_of, stream_of
+from web.audit.json_line import json_line
 from web.audit.moments import moment
-from web.audit.replay import as_json_line, whole
+from web.audit.replay import whole
 from web.audit.show import as_line, zone_of
 from web.audit.told import lines, state, timeline
 from web.audit.zone import Zone
@@ -146,7 +147,7 @@ def _line(change: Change, at: datetime, zone: Zone) -> str:
 
 def _as_json(history: StoredHistory, first: datetime, second: datetime) -> Iterator[str]:
     for change in changes(history, first, second):
-        yield as_json_line(
+        yield json_line(
             {
                 "record": "change",
                 "reply_id": change.after.reply_id,
@@ -156,7 +157,7 @@ def _as_json(history: StoredHistory, first: datetime, second: datetime) -> Itera
             }
         )
     for one, words in _beside(history, first, second):
-        yield as_json_line(
+        yield json_line(
             {
                 "record": "event",
                 "position": one.position,

@@ -1,15 +1,15 @@
 """`fta-approval audit replay`: what was the case at a moment, and what changed until another."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from adapters.store.event_store import sqlite_path
 from adapters.store.stored_history import StoredHistory, opened_history
 from domain.approval import Approval
 from domain.decision import Status
+from domain.freeze import Frozen
 from projections.document import document, timestamp
 from web.audit.as_it_was import (
     Setting,
@@ -19,6 +19,7 @@ from web.audit.as_it_was import (
     settings_at,
 )
 from web.audit.finding import NotYet, reply_id_of, stream_of
+from web.audit.json_line import json_line
 from web.audit.moments import moment
 from web.audit.show import as_line, zone_of
 from web.audit.told import told
@@ -132,16 +133,16 @@ def _as_json(history: StoredHistory, at: datetime) -> Iterator[str]:
     total = Sum()
     for approval in approvals_at(history, at):
         total.add(approval, at)
-        yield as_json_line({"record": "approval", **whole(approval)})
+        yield json_line({"record": "approval", **whole(approval)})
     frozen = frozen_at(history, at)
-    yield as_json_line(
+    yield json_line(
         {
             "record": "state",
             "at": timestamp(at),
             "approvals": {status.value: total.statuses[status] for status in Status},
             "overdue": total.overdue,
-            "frozen": frozen and asdict(frozen),
-            "settings": [asdict(one) for one in settings_at(history, at)],
+            "frozen": frozen and _with_its_time(frozen),
+            "settings": [_with_its_time(one) for one in settings_at(history, at)],
         }
     )
 
@@ -151,17 +152,16 @@ def whole(approval: Approval) -> dict[str, Any]:
     permit, redeemed, outcome = approval.permit, approval.redeemed, approval.outcome
     return {
         **document(approval),
-        "permit": permit and {"key": permit.key_id, "expires_at": permit.expires_at},
-        "redeemed": redeemed and {"at": redeemed.timestamp, "attempt": redeemed.attempt},
+        "permit": permit and {"key": permit.key_id, "expires_at": timestamp(permit.expires_at)},
+        "redeemed": redeemed and {"at": timestamp(redeemed.timestamp), "attempt": redeemed.attempt},
         "outcome": outcome
-        and {"at": outcome.timestamp, "outcome": outcome.outcome, "detail": outcome.detail},
+        and {
+            "at": timestamp(outcome.timestamp),
+            "outcome": outcome.outcome,
+            "detail": outcome.detail,
+        },
     }
 
 
-def as_json_line(row: dict[str, Any]) -> str:
-    """With times in UTC, as everywhere else."""
-    return json.dumps(row, ensure_ascii=False, default=_timestamp)
-
-
-def _timestamp(at: datetime) -> str:
-    return timestamp(at.astimezone(UTC))
+def _with_its_time(one: Frozen | Setting) -> dict[str, Any]:
+    return {**asdict(one), "at": timestamp(one.at)}

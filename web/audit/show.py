@@ -1,9 +1,10 @@
 """`fta-approval audit show`: one approval with everything that happened, from the events alone."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from adapters.store.event_store import sqlite_path
 from adapters.store.stored_history import Stored, StoredHistory, opened_history
@@ -12,6 +13,7 @@ from domain.configuration import CONFIGURATION_STREAM
 from projections.audit_trail import who
 from projections.document import timestamp
 from web.audit.finding import stream_of
+from web.audit.json_line import json_line
 from web.audit.told import told
 from web.audit.zone import Zone, zone_in_force
 from web.settings import Settings
@@ -45,7 +47,7 @@ def zone_of(given: Settings, history: StoredHistory) -> Zone:
 
 
 def as_line(one: Stored) -> str:
-    """An event as JSON; `data` is what is stored, whole."""
+    """An event as JSON; `data` is what is stored, as it is but for what a terminal would obey."""
     event: Any = one.event
     row = {
         "position": one.position,
@@ -55,9 +57,9 @@ def as_line(one: Stored) -> str:
         "at": timestamp(event.timestamp),
         "by": who(event),
         "via": getattr(event, "channel", None) or getattr(event, "via", None),
-        "data": json.loads(one.state),
+        "data": msgspec.Raw(one.state),
     }
-    return json.dumps(row, ensure_ascii=False)
+    return json_line(row)
 
 
 def _runs(history: StoredHistory, events: list[Stored]) -> list[str]:
