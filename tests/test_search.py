@@ -19,7 +19,7 @@ from projections.document import document
 from projections.plain_look import is_sought, is_wanted
 from projections.projection import DECISIONS, milliseconds
 from projections.search import Cursor, Happened, Sought, happened, search
-from tests.histories import PEOPLE, RANDOM, histories, live, revokes, with_a_permit_key
+from tests.histories import PEOPLE, RANDOM, freezes, histories, live, revokes, with_a_permit_key
 from tests.scenario import APPROVE, NOON, REJECT, after, ask, cancels, clock, presses, says
 from tests.stores import House, logged, opened
 
@@ -252,6 +252,23 @@ def test_events_of_every_kind_are_found_as_a_plain_look_finds_them(
             told = [one for page in pages for one in page.positions]
             assert told == [position for position, event in events if seems_wanted(event, wanted)]
             assert told == [at for at, event in events if is_wanted(event, Happened(**wanted))]
+
+
+def test_who_looked_and_who_took_is_found_by_whom_through_what_and_kind(house: House) -> None:
+    look = RecordSearch(at=NOON, by="LiSi", via="shell", wanted={})
+    taken = RecordExport(at=NOON, by="lisi", via="page", what="events", wanted={}, form="csv")
+    house.do(look, taken, freezes(NOON, "停电"))
+    house.catch_up()
+
+    def positions(**wanted: Any) -> list[int]:
+        return list(happened(house.read_models, Happened(**wanted), 9).positions)
+
+    assert positions() == [3, 2, 1]
+    assert positions(by="LISI") == [2, 1]
+    assert positions(by="lisi", via="shell") == [1]
+    assert positions(via="page") == positions(kinds=["audit.exported"]) == [2]
+    assert positions(kinds=["audit.exported", "freeze.began", "freeze.ended"]) == [3, 2]
+    assert positions(by="shell:root") == [3]
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 100])
