@@ -17,6 +17,9 @@ class Tables(Protocol):
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         """A new row."""
 
+    def insert_once(self, table: str, row: Mapping[str, Any]) -> None:
+        """A new row, unless there is one with its key."""
+
     def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Change the row with that key, if it is there."""
 

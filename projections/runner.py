@@ -18,7 +18,7 @@ from projections.deadlines import Deadlines
 from projections.decided import DecidedList
 from projections.decision_feed import DecisionFeed
 from projections.figures import Figures
-from projections.history import History, HistoryReaders
+from projections.history import History, HistoryMembers, HistoryReaders
 from projections.outbox import Outbox
 from projections.projection import Fact, Projection
 from projections.sessions import SessionList
@@ -37,6 +37,7 @@ ALL: tuple[Projection, ...] = (
     DecidedList(),
     History(),
     HistoryReaders(),
+    HistoryMembers(),
     Figures(),
 )
 

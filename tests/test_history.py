@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.approval import Approval
 from domain.identity import same_person
-from projections.history import Cursor, Wanted, look_back
 from projections.projection import milliseconds
+from projections.search import Cursor, Sought, search
 from tests.conftest import StartService
 from tests.histories import PEOPLE, RANDOM, histories
 from tests.scenario import APPROVE, DEADLINE, REJECT, after, ask, cancels, clock, presses
@@ -32,16 +32,16 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def found(house: House, reader: str | None = None, limit: int = 100, **wanted: Any) -> str:
     house.catch_up()
-    return " ".join(look_back(house.read_models, Wanted(reader, **wanted), limit).reply_ids)
+    return " ".join(search(house.read_models, Sought(reader=reader, **wanted), limit).reply_ids)
 
 
-def pages(house: House, wanted: Wanted, limit: int, most: int = 1000) -> list[list[str]]:
+def pages(house: House, wanted: Sought, limit: int, most: int = 1000) -> list[list[str]]:
     """Every page, from the newest to where there is no more."""
     some, cursor = [], wanted.after
     while True:
-        page = look_back(
+        page = search(
             house.read_models,
-            Wanted(wanted.reader, words=wanted.words, status=wanted.status, after=cursor),
+            Sought(reader=wanted.reader, words=wanted.words, status=wanted.status, after=cursor),
             limit,
             most,
         )
@@ -109,26 +109,30 @@ def test_pages_follow_each_other_without_a_gap_also_where_many_were_asked_at_onc
     house.catch_up()
     expected = [["6_1", "5_1", "4_1"], ["3_1", "2_1", "1_1"], ["0_1"]]
     for reader in (None, "zhangsan"):
-        assert pages(house, Wanted(reader), 3) == expected
+        assert pages(house, Sought(reader=reader), 3) == expected
     house.do(ask(obj_id="7_1"), ask(obj_id="8_1"))
     house.catch_up()
-    assert [len(page) for page in pages(house, Wanted(None), 3)] == [3, 3, 3]
+    assert [len(page) for page in pages(house, Sought(), 3)] == [3, 3, 3]
 
 
 def test_a_search_for_words_says_where_it_stopped_and_goes_on_from_there(house: House) -> None:
     house.do(*(ask(obj_id=f"{n}_1", message="红" if n % 4 == 0 else "蓝") for n in range(9)))
     house.catch_up()
     for reader in (None, "zhangsan"):
-        assert pages(house, Wanted(reader, words=["红"]), 30, most=3) == [["8_1"], ["4_1"], ["0_1"]]
-        assert pages(house, Wanted(reader, words=["蓝"]), 2, most=4) == [
+        assert pages(house, Sought(reader=reader, words=["红"]), 30, most=3) == [
+            ["8_1"],
+            ["4_1"],
+            ["0_1"],
+        ]
+        assert pages(house, Sought(reader=reader, words=["蓝"]), 2, most=4) == [
             ["7_1", "6_1"],
             ["5_1", "3_1"],
             ["2_1", "1_1"],
         ]
         house.catch_up()
-        cut = look_back(house.read_models, Wanted(reader, words=["绿"]), 30, most_searched=4)
+        cut = search(house.read_models, Sought(reader=reader, words=["绿"]), 30, most_searched=4)
         assert (cut.reply_ids, cut.is_cut) == ([], True) and cut.older is not None
-        whole = look_back(house.read_models, Wanted(reader, words=["绿"]), 30)
+        whole = search(house.read_models, Sought(reader=reader, words=["绿"]), 30)
         assert (whole.reply_ids, whole.older, whole.is_cut) == ([], None, False)
 
 
@@ -153,7 +157,7 @@ def test_the_history_says_what_the_approvals_say(
                     if reader is None or same_person(reader) in map(same_person, a.approvers)
                     if status in (None, a.status.value)
                 ]
-                told = pages(house, Wanted(reader, status=status), limit)
+                told = pages(house, Sought(reader=reader, status=status), limit)
                 assert [one for page in told for one in page] == true
 
 
@@ -183,7 +187,7 @@ def test_every_question_is_answered_by_an_index(
         return query(statement, values)
 
     monkeypatch.setattr(house.read_models, "query", noting)
-    look_back(house.read_models, Wanted(reader, **wanted), 30)
+    search(house.read_models, Sought(reader=reader, **wanted), 30)
     for statement, values in asked:
         plan = [row["detail"] for row in query(f"EXPLAIN QUERY PLAN {statement}", values)]
         assert not [step for step in plan if "B-TREE" in step], plan

@@ -384,7 +384,7 @@ def test_every_event_stands_in_the_audit_trail(house: House) -> None:
         "approval.replied": ("lisi", "wecom-text", None),
         "approval.approved": ("zhangsan", "wecom-card", None),
         "approval.rejected": ("lisi", "wecom-text", None),
-        "approval.expired": (None, None, None),
+        "approval.expired": (None, "clock", None),
         "approval.cancelled": ("fta", "api", None),
         "approval.reminded": (None, None, None),
         "approval.became-unreachable": ("zhangsan", None, None),

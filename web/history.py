@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from domain.approval import Approval
-from projections.history import Cursor, Wanted, look_back
 from projections.projection import milliseconds
+from projections.search import Cursor, Sought, search
 from web import keys
 from web.pages import render
 from web.sessions import (
@@ -50,8 +50,8 @@ async def history(request: web.Request) -> web.StreamResponse:
         return login_first(request)
     everything = sees_everything(request, member)
     given = {name: request.query.get(name, "").strip()[:LONGEST_FILTER] for name in FILTERS}
-    wanted, wrong = _wanted(request, given, None if everything else member)
-    page = await _page(request, member, wanted) if not wrong else NOTHING
+    sought, wrong = _sought(request, given, None if everything else member)
+    page = await _page(request, member, sought) if not wrong else NOTHING
     context = {
         "me": member,
         "logout": logout_token(request),
@@ -71,15 +71,15 @@ async def history(request: web.Request) -> web.StreamResponse:
 NOTHING: dict[str, Any] = {"items": [], "cursor": None, "is_cut": False}
 
 
-async def _page(request: web.Request, member: str, wanted: Wanted) -> dict[str, Any]:
+async def _page(request: web.Request, member: str, sought: Sought) -> dict[str, Any]:
     reading = request.app[keys.READING]
     await reading.caught_up()
-    found = await reading.of_read_models(partial(look_back, wanted=wanted, limit=PAGE_SIZE))
+    found = await reading.of_read_models(partial(search, sought=sought, limit=PAGE_SIZE))
     approvals = await reading.approvals(found.reply_ids)
     return {
         # The events decide who may see it, whatever a read model says.
         "items": [_item(request, it, member) for it in approvals if may_see(request, it, member)],
-        "cursor": found.older and f"{found.older.asked_at}-{found.older.number}",
+        "cursor": found.older and f"{found.older.at}-{found.older.number}",
         "is_cut": found.is_cut,
     }
 
@@ -102,9 +102,9 @@ def _item(request: web.Request, approval: Approval, member: str) -> dict[str, An
     }
 
 
-def _wanted(
+def _sought(
     request: web.Request, given: Mapping[str, str], reader: str | None
-) -> tuple[Wanted, list[str]]:
+) -> tuple[Sought, list[str]]:
     """What is looked for, and which parts of the query mean nothing."""
     zone = ZoneInfo(request.app[keys.SETTINGS].time_zone)
     since, is_since = _day(given["from"], zone)
@@ -117,8 +117,8 @@ def _wanted(
         "to": is_before,
         "after": not after or cursor is not None,
     }
-    wanted = Wanted(
-        reader,
+    sought = Sought(
+        reader=reader,
         status=given["status"] or None,
         business=given["business"] or None,
         since=since,
@@ -126,7 +126,7 @@ def _wanted(
         words=given["words"].split()[:MOST_WORDS],
         after=Cursor(*map(int, cursor.groups())) if cursor else None,
     )
-    return wanted, [name for name, is_fine in understood.items() if not is_fine]
+    return sought, [name for name, is_fine in understood.items() if not is_fine]
 
 
 def _day(text: str, zone: ZoneInfo, days_later: int = 0) -> tuple[int | None, bool]:

@@ -75,6 +75,8 @@ def run(work: Coroutine[Any, Any, T]) -> T | None:
     except (PersistenceError, sqlite3.Error) as error:
         click.echo(f"fta-approval: FTA_APPROVAL_DATABASE cannot be used: {error}", err=True)
         sys.exit(1)
+    except BrokenPipeError:  # whoever read our output has enough; click ends quietly, status 1
+        raise
     except (NewerStore, CannotListen, OSError, ValueError) as error:
         click.echo(f"fta-approval: {error}", err=True)
         sys.exit(1)

@@ -86,6 +86,28 @@ class EventStore:
         """The next stored events, in order of position."""
         return self.recorder.select_notifications(position, limit, inclusive_of_start=False)
 
+    def read_up_to(
+        self, last: int, after: int, limit: int, topics: Sequence[str] = ()
+    ) -> Sequence[Notification]:
+        """The next stored events until a position, of some kinds or all, in order of position."""
+        return self.recorder.select_notifications(
+            after, limit, last, topics, inclusive_of_start=False
+        )
+
+    def histories(self, streams: Sequence[str], last: int) -> dict[str, list[tuple[int, Event]]]:
+        """The events of several streams until a position, with theirs, oldest first."""
+        found: dict[str, list[tuple[int, Event]]] = {}
+        for stored in self.recorder.select_streams(streams):
+            if stored.id <= last:
+                events = found.setdefault(str(stored.originator_id), [])
+                events.append((stored.id, self.event(stored)))
+        return found
+
+    def events_at(self, positions: Sequence[int]) -> list[tuple[int, StoredEvent]]:
+        """What stands at these positions, in the order asked."""
+        found = {stored.id: stored for stored in self.recorder.select_positions(positions)}
+        return [(position, found[position]) for position in positions if position in found]
+
     def follow(self, position: int) -> EventSubscription:
         """Stored events from after a position on, waited for where they end."""
         return self.recorder.subscribe(gt=position)

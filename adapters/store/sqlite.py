@@ -143,6 +143,11 @@ class EventRecorder(SQLiteApplicationRecorder):
         """By an index of its own (adapters/store/schema.py)."""
         wanted = "topic = 'audit.verified' ORDER BY position DESC LIMIT 1"
         return next(iter(self._notifications(wanted, [])), None)
+    def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """The events at these positions, in order of position."""
+        if not positions:
+            return []
+        return self._notifications(f"position IN ({marks(positions)})", positions)
 
     def select_stream_names(self, ranges: Sequence[tuple[str, str]]) -> Sequence[str]:
         """Names of the streams in any of these ranges, from the first, not including the last."""

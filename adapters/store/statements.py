@@ -28,14 +28,18 @@ def read_json(datastore: SQLiteDatastore, statement: str, values: Sequence[Any])
                 raise OperationalError(error) from error
 
 
-def insert_rows(cursor: SQLiteCursor, insert: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Many rows by few statements; `insert` is all that stands before VALUES."""
+def insert_rows(
+    cursor: SQLiteCursor, insert: str, rows: Sequence[Sequence[Any]], or_else: str = ""
+) -> None:
+    """Many rows by few statements; `insert` is all that stands before VALUES, `or_else` after."""
     if not rows:
         return
     at_once = MAX_VARIABLES // len(rows[0])
     for begin in range(0, len(rows), at_once):
         some = rows[begin : begin + at_once]
-        cursor.execute(f"{insert} VALUES {row_marks(some)}", [v for row in some for v in row])
+        cursor.execute(
+            f"{insert} VALUES {row_marks(some)}{or_else}", [v for row in some for v in row]
+        )
 
 
 def row_marks(rows: Sequence[Sequence[object]]) -> str:

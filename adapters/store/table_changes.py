@@ -22,12 +22,15 @@ class TableChanges:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._inserted: dict[tuple[str, Names], list[Sequence[Any]]] = {}
+        self._inserted: dict[tuple[str, Names, str], list[Sequence[Any]]] = {}
         self._updated: dict[tuple[str, Names, Names], dict[Sequence[Any], Sequence[Any]]] = {}
         self._deleted: dict[tuple[str, Names], dict[Sequence[Any], None]] = {}
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
-        self._inserted.setdefault((table, tuple(row)), []).append(tuple(row.values()))
+        self._insert(table, row, "")
+
+    def insert_once(self, table: str, row: Mapping[str, Any]) -> None:
+        self._insert(table, row, " ON CONFLICT DO NOTHING")
 
     def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """The last one for a key wins."""
@@ -39,8 +42,8 @@ class TableChanges:
 
     def write(self, cursor: SQLiteCursor) -> None:
         """Write them, and start over."""
-        for (table, columns), rows in self._inserted.items():
-            insert_rows(cursor, f"INSERT INTO {table} ({', '.join(columns)})", rows)
+        for (table, columns, or_else), rows in self._inserted.items():
+            insert_rows(cursor, f"INSERT INTO {table} ({', '.join(columns)})", rows, or_else)
         for (table, key, values), changed in self._updated.items():
             pairs = [(*k, *v) for k, v in changed.items()]
             for some in _portions(pairs):
@@ -49,6 +52,10 @@ class TableChanges:
             for some in _portions(list(gone)):
                 _execute(cursor, some, _delete(table, key))
         self._start_over()
+
+    def _insert(self, table: str, row: Mapping[str, Any], or_else: str) -> None:
+        rows = self._inserted.setdefault((table, tuple(row), or_else), [])
+        rows.append(tuple(row.values()))
 
 
 def _portions(rows: Sequence[Sequence[Any]]) -> list[Sequence[Sequence[Any]]]:
