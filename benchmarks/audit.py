@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import evidencing
 from benchmarks import finding
+from benchmarks import replaying
 from benchmarks.lives import fill_with_lives
 from web.settings import PREFIX, Settings, read_settings
 
@@ -30,6 +31,13 @@ FIGURES: dict[str, Figure] = {
     "export, csv": finding.events_as_csv,
     "export, other names": finding.events_under_other_names,
     "export, approvals": finding.approvals_as_csv,
+    "rebuild": replaying.rebuild,
+    "compare": replaying.compare,
+    "replay": replaying.replay_all,
+    "replay, json": replaying.replay_as_json,
+    "replay, diff": replaying.replay_a_day,
+    "show, 1000 of them": replaying.show_a_thousand,
+    "show, 10 by uuid": replaying.show_by_uuid,
 }
 
 

@@ -36,7 +36,8 @@ class Approval(Aggregate):
     """One execution of one node that a person must allow. It ends once."""
 
     # Events. Stored for ever and read by other services. A new one also needs: its topic in
-    # tests/test_stored_names.py, words in web/timeline.py, a look at every projection.
+    # tests/test_stored_names.py and its bytes in tests/golden/, words in web/timeline.py, a look at
+    # every projection.
 
     class Requested(Event, frozen=True, kw_only=True):
         TOPIC = "approval.requested"

@@ -29,6 +29,18 @@ from domain.decision import Outcome
 from domain.identity import approval_stream
 from domain.installation import Installation, SecretKind
 from domain.notifications import Way
+from tests.histories_aimed import (
+    AIMED,
+    AT_SOMETHING,
+    NUMBERS,
+    SENDS_BESIDE,
+    TELLS,
+    decides,
+    gives_up,
+    reminds_in_time,
+    takes_back,
+)
+from tests.histories_beside import BESIDE, CONFIGURES, IN_THE_HOUSE, RESEALS, made
 from tests.scenario import (
     APPROVE,
     NOON,
@@ -81,11 +93,6 @@ OUTCOMES = st.sampled_from(
 PUSHED = st.sampled_from(
     [{}, {"problem": "answered 404"}, {"problem": "answered 503", "down": True}]
 )
-
-
-def made(kind: Any, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A command without its time."""
-    return st.fixed_dictionaries(strategies).map(lambda fields: (kind, fields))
 
 
 def delivery(at: datetime, row: dict[str, Any], outcome: dict[str, Any]) -> RecordDelivery:
@@ -144,6 +151,16 @@ def log_out(house: House, at: datetime, number: int) -> EndSession | None:
 
 def _all_out(at: datetime, by: str) -> EndSessionsOf:
     return EndSessionsOf(at=at, by=by, why="ended-by-administrator")
+
+
+def redeem_some(
+    house: House, at: datetime, number: int, attempt: str, is_same: bool
+) -> Redeem | None:
+    """One of those that are approved."""
+    rows = [row for row in house.rows("approvals") if row["status"] == "approved"]
+    if not rows:
+        return None
+    return redeem(house, at, rows[number % len(rows)]["reply_id"], attempt, is_same)
 
 
 def redeem(house: House, at: datetime, reply_id: str, attempt: str, is_same: bool) -> Redeem | None:
@@ -238,16 +255,45 @@ USING = st.one_of(
     made(freezes, why=st.sampled_from(["停电", "变更"])),
     made(thaws),
 )
-COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, USING, THE_REST)
+COMMANDS = st.one_of(ASKING, DECIDING, DELIVERING, USING, THE_REST, BESIDE, AIMED)
+NEEDS_HOUSE = {
+    *(send, log_out, redeem, redeem_some, push, push_again),
+    *IN_THE_HOUSE,
+    *AT_SOMETHING,
+}
 # Nine hundred: when a quarter of the usual twenty minutes is left.
 SECONDS = st.sampled_from([0, 0, 1, 61, 601, 900])
+# What hardly ever follows one another by chance.
+APPROVES = made(decides, number=NUMBERS, verdict=st.just(APPROVE))
+REDEEMS = made(
+    redeem_some,
+    number=NUMBERS,
+    attempt=st.sampled_from(["a", "b"]),
+    is_same=st.sampled_from([True, True, False]),
+)
+STRETCHES = st.one_of(
+    st.tuples(APPROVES, made(takes_back, number=NUMBERS)),
+    st.tuples(APPROVES, REDEEMS, REDEEMS, TELLS),
+    st.tuples(made(gives_up, number=NUMBERS), made(push_again, number=NUMBERS)),
+    st.tuples(made(push, number=NUMBERS, came=st.just({})), REDEEMS),
+    st.tuples(ASKING, made(reminds_in_time, number=NUMBERS)),
+    st.tuples(CONFIGURES, RESEALS, SENDS_BESIDE),
+    st.tuples(made(thaws), APPROVES, REDEEMS),
+)
 
 
 def histories(asked: int, longest: int) -> st.SearchStrategy[list[tuple[int, Any]]]:
     """Something is asked first, then anything happens; with the seconds since what came before."""
     beginning = st.lists(st.tuples(SECONDS, ASKING), min_size=asked, max_size=asked)
-    then = st.lists(st.tuples(SECONDS, COMMANDS), min_size=longest // 2, max_size=longest)
-    return st.builds(list.__add__, beginning, then)
+    one = COMMANDS.map(lambda command: (command,))
+    few = st.tuples(SECONDS, st.one_of(one, one, one, STRETCHES)).map(_in_a_row)
+    then = st.lists(few, min_size=longest // 2, max_size=longest).map(itertools.chain.from_iterable)
+    return st.builds(lambda first, rest: [*first, *rest], beginning, then)
+
+
+def _in_a_row(few: tuple[int, tuple[Any, ...]]) -> list[tuple[int, Any]]:
+    seconds, commands = few
+    return [(seconds if number == 0 else 0, command) for number, command in enumerate(commands)]
 
 
 def with_a_permit_key(installation: Installation) -> None:
@@ -256,14 +302,17 @@ def with_a_permit_key(installation: Installation) -> None:
         installation.make_secret(SecretKind.PERMIT_KEY, "key-1", "sealed", NOON, public="public")
 
 
-def live(house: House, history: History) -> datetime:
-    """Let it happen; the moment at which it was over."""
-    at = NOON
+def live(house: House, history: History, at: datetime = NOON) -> datetime:
+    """Let it happen from that moment on; the moment at which it was over."""
     house.store.change_installation(with_a_permit_key)
     for seconds, (kind, fields) in history:
         at += timedelta(seconds=seconds)
-        if kind in (send, log_out, redeem, push, push_again):
+        if kind in NEEDS_HOUSE:
             fields = {**fields, "house": house}
-        if command := kind(at=at, **fields):
-            house.do(command)
+        done = kind(at=at, **fields)
+        if isinstance(done, datetime):  # a deed that took its time
+            at = done
+        elif done is not None:
+            house.do(done)
+            at = max(at, done.at)
     return at

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain.aggregate import Event
 from domain.approval import Approval
 from domain.commands import RecordDelivery, ReportOutcome
+from domain.configuration import Configuration
 from domain.decision import Channel, Outcome
 from domain.identity import APPROVAL_STREAM, approval_stream, inbox_stream, same_person
 from domain.inbox import NOT_TEXT, Inbox
@@ -695,7 +696,7 @@ def test_when_everything_was_sent_nothing_stays_and_nothing_was_sent_twice(
 
 # What an older version recorded.
 
-NEW_KINDS = (
+NEW_KINDS: tuple[type[Event], ...] = (
     Approval.Reminded,
     Approval.NobodyReached,
     Approval.BecameUnreachable,
@@ -704,6 +705,7 @@ NEW_KINDS = (
     Approval.RedemptionRefused,
     Approval.OutcomeReported,
     Inbox.Greeted,
+    *Configuration.event_classes(),
 )
 NEW_FIELDS = {
     "way": "",

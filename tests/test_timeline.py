@@ -1,16 +1,20 @@
 """The timeline's words: one line for every event, whatever the event was about."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import JSONTranscoder
 
+from adapters.store.mapper import EventMapper
 from domain.approval import Approval
 from domain.catalogue import EVENTS
 from domain.notifications import Way
 from domain.webhooks import RETRY_AFTER
 from projections.outbox import Kind
+from tests.golden_events import GOLDEN, Golden, stored
 from tests.scenario import (
     APPROVE,
     NOON,
@@ -25,7 +29,10 @@ from tests.scenario import (
     reminds,
     says,
 )
-from web.timeline import ABOUT, DELIVERED, REFUSED, WORDS, in_words
+from web import happenings
+from web.timeline import WORDS, in_words
+from web.translation import ENGLISH, LANGUAGE
+from web.vocabulary import ABOUT, DELIVERED, REFUSED
 
 
 def words(*commands: Any) -> list[str]:
@@ -35,9 +42,23 @@ def words(*commands: Any) -> list[str]:
     return [in_words(event) for event in given(asked, *before).when(last).happened]
 
 
-def test_every_event_of_an_approval_that_is_ever_stored_has_words() -> None:
-    stored = {kind for topic, kind in EVENTS.items() if topic.startswith("approval.")}
-    assert set(WORDS) == stored == set(Approval.event_classes())
+def test_every_event_that_is_ever_stored_has_words_and_in_one_place() -> None:
+    assert set(WORDS) == set(Approval.event_classes())
+    assert {*WORDS, *happenings.WORDS} == set(EVENTS.values())
+    assert set(WORDS).isdisjoint(happenings.WORDS)
+
+
+@pytest.mark.parametrize("one", GOLDEN, ids=[f"{o.topic}-{n}" for n, o in enumerate(GOLDEN)])
+def test_every_stored_event_is_told_in_both_languages(one: Golden) -> None:
+    event = EventMapper(JSONTranscoder()).to_domain_event(stored(one.topic, one.state))
+    chinese = in_words(event)
+    token = LANGUAGE.set(ENGLISH)
+    english = in_words(event)
+    LANGUAGE.reset(token)
+    assert chinese != english
+    assert re.search("[\u4e00-\u9fff]", chinese) and not re.search("[（）：；]", english)
+    assert "\n" not in chinese + english
+    assert "c2VhbGVk" not in chinese + english  # what is sealed in them
 
 
 def test_a_reminder() -> None:
@@ -106,8 +127,7 @@ def each_try() -> Iterator[tuple[int, datetime]]:
 
 
 def test_no_kind_of_message_is_without_words() -> None:
-    # What is said of the settings is about no approval, and stands in no timeline.
-    assert set(DELIVERED) == set(ABOUT) == set(Kind) - {Kind.SETTINGS}
+    assert set(DELIVERED) == set(ABOUT) == set(Kind)
 
 
 @pytest.mark.parametrize("code", sorted(REFUSED))

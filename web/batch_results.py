@@ -12,8 +12,8 @@ from domain.identity import same_person
 from web import keys
 from web.listed import outcome
 from web.shown import STATUS
-from web.timeline import REFUSED
 from web.translation import gettext
+from web.vocabulary import REFUSED
 
 DONE = {Verdict.APPROVE: STATUS[Status.APPROVED], Verdict.REJECT: STATUS[Status.REJECTED]}
 

@@ -25,8 +25,9 @@ from web.sessions import (
     may_see,
 )
 from web.shown import PAGE, STATUS, path_of, shown, status_at
-from web.timeline import execution, how_it_ended, in_words, people, why
+from web.timeline import execution, how_it_ended, in_words
 from web.translation import gettext
+from web.vocabulary import people, why
 
 routes = web.RouteTableDef()
 

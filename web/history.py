@@ -24,7 +24,8 @@ from web.sessions import (
     sees_everything,
 )
 from web.shown import LIST, STATUS, shown
-from web.timeline import execution, how_it_ended, why
+from web.timeline import execution, how_it_ended
+from web.vocabulary import why
 
 routes = web.RouteTableDef()
 

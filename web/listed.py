@@ -15,8 +15,9 @@ from web import keys
 from web.detail import UUID
 from web.sessions import may_decide, may_see
 from web.shown import LIST, RISK, shown
-from web.timeline import execution, how_it_ended, why
+from web.timeline import execution, how_it_ended
 from web.translation import gettext
+from web.vocabulary import why
 
 PAGE_SIZE = 30
 LATELY = 10

@@ -31,7 +31,7 @@ def rebuild_read_models(settings: Settings, name: str | None) -> None:
     read_models = open_read_models(settings, store, store.found(datetime.now(UTC)).feed_id)
     try:
         runner = ProjectionRunner(store, read_models)
-        with _bar() as bar:
+        with progress_bar() as bar:
             task = bar.add_task(", ".join(chosen), total=store.last_position())
             runner.rebuild(chosen, lambda position: bar.update(task, completed=position))
     finally:
@@ -39,7 +39,8 @@ def rebuild_read_models(settings: Settings, name: str | None) -> None:
         store.close()
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
+    """Of positions, on stderr."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,84 +1,50 @@
-"""Every event of an approval in words, for people; and how it ended."""
+"""Every event in words, for people; and how an approval ended."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from adapters.wecom.messages import HOW, in_chinese
 from adapters.wecom.notices import OUTCOMES
 from domain.aggregate import Event
 from domain.approval import Approval
+from domain.configuration import Configuration
 from domain.decision import Capacity, Channel, Ending, Status
 from domain.identity import same_person
 from domain.notifications import BY_CARD, CARD, Way
 from domain.text import one_line
-from projections.outbox import Kind, kind_of
-from web.translation import ENGLISH, LANGUAGE, gettext
+from web import happenings
+from web.translation import gettext
+from web.vocabulary import (
+    CHANNEL,
+    NOT_REDEEMED,
+    REFUSED,
+    SAID,
+    delivered,
+    detail,
+    not_delivered,
+    people,
+    why,
+)
 
-REFUSED = {
-    "not-an-approver": "不是审批人",
-    "own-request": "发起人不能审批",
-    "already-decided": "此前已有结论",
-    "high-risk-needs-its-page": "高风险操作需写明编号或打开详情",
-    "login-too-old": "高风险操作需重新确认身份",
-    "open-it-first": "内容未能完整显示，需先打开详情",
-    "question": "像是在提问",
-    "hesitation": "像是还有疑虑",
-    "several-ids": "写了不止一个编号",
-    "stale": "到达时间异常",
-    "another-card": "不是这次审批的卡片",
-    "unreadable": "未能理解",
-    "frozen": "审批已冻结",
-}
-DELIVERED = {
-    Kind.ASK: "已发送给 %(to)s%(way)s",
-    Kind.REMIND: "已提醒 %(to)s%(way)s",
-    Kind.ALARM: "已请求协助 %(to)s%(way)s",
-    Kind.END: "已告知结果 %(to)s%(way)s",
-    Kind.RESULT: "已告知发起人结果 %(to)s%(way)s",
-    Kind.REVOKED: "已告知撤销 %(to)s%(way)s",
-    Kind.OUTCOME: "已告知执行结果 %(to)s%(way)s",
-    Kind.ANSWER: "已答复 %(to)s%(way)s",
-    Kind.GREET: "已问候 %(to)s%(way)s",
-    Kind.CARD: "已更新卡片 %(to)s%(way)s",
-}
-ABOUT = {
-    Kind.ASK: "",
-    Kind.REMIND: "提醒",
-    Kind.ALARM: "协助请求",
-    Kind.END: "结果",
-    Kind.RESULT: "结果",
-    Kind.REVOKED: "撤销消息",
-    Kind.OUTCOME: "执行结果",
-    Kind.ANSWER: "答复",
-    Kind.GREET: "问候",
-    Kind.CARD: "卡片更新",
-}
-NOT_REDEEMED = {
-    "action-differs": "要执行的操作与批准的不同",
-    "frozen": "审批已冻结",
-    "revoked": "同意已被撤销",
-    "already-redeemed": "许可已被另一次执行领取",
-    "permit-expired": "许可已过期",
-}
-# Whole sentences: what is one word in Chinese, button and past fact alike, is several in English.
-SAID = {
-    "approve": "%(who)s 通过%(how)s同意",
-    "reject": "%(who)s 通过%(how)s驳回",
-    None: "%(who)s 通过%(how)s回复",
-}
 HOW_IT_ENDED = {
     Status.APPROVED: "%(who)s 于 %(at)s 通过%(how)s同意",
     Status.REJECTED: "%(who)s 于 %(at)s 通过%(how)s驳回",
     Status.CANCELLED: "%(who)s 于 %(at)s 通过%(how)s撤销",
     Status.REVOKED: "%(who)s 于 %(at)s 通过%(how)s撤销同意",
 }
-CHANNEL = {**HOW, Channel.CLOCK: "系统"}
 
 
-def in_words(event: Event) -> str:
-    """One event in one line."""
-    return WORDS[type(event)](event)
+def in_words(event: Event, before: Mapping[str, str | None] | None = None) -> str:
+    """
+    One event of any kind in one line.
+
+    Args:
+        before: Of a change of the settings, what they were until then (happenings.settings_before);
+            without it only the new values are told.
+    """
+    if isinstance(event, Configuration.Changed):
+        return happenings.settings_changed(event, before)
+    return (WORDS.get(type(event)) or happenings.WORDS[type(event)])(event)
 
 
 def how_it_ended(approval: Approval, member: str, show: Callable[[datetime], str]) -> str | None:
@@ -105,7 +71,7 @@ def execution(approval: Approval, now: datetime, show: Callable[[datetime], str]
     permit, outcome = approval.permit, approval.outcome
     if outcome is not None:
         what = {"what": gettext(OUTCOMES[outcome.outcome]), "at": show(outcome.timestamp)}
-        return gettext("%(what)s，%(at)s 报告") % what + _detail(outcome.detail)
+        return gettext("%(what)s，%(at)s 报告") % what + detail(outcome.detail)
     if approval.redeemed is not None:
         at = show(approval.redeemed.timestamp)
         return gettext("执行方已于 %(at)s 领取执行许可") % {"at": at}
@@ -126,29 +92,13 @@ def _who(ending: Ending, member: str) -> str:
     return gettext("%(who)s（审批管理员）") % {"who": by} if is_super else by
 
 
-def why(reason: str | None) -> str:
-    """The reason on one line, and in the reader's language where it is one of ours."""
-    words = reason or ""
-    return one_line(words if LANGUAGE.get() == ENGLISH else in_chinese(words))
-
-
-def people(userids: Iterable[str]) -> str:
-    """Some members in a row."""
-    return gettext("、").join(userids)
-
-
-def _detail(words: str | None) -> str:
-    return f": {one_line(words)}" if words else ""
-
-
 def _requested(event: Any) -> str:
     about = {"engine": event.engine, "who": people(event.approvers)}
     return gettext("%(engine)s 发起审批，审批人: %(who)s") % about
 
 
 def _notified(event: Any) -> str:
-    about = {"to": event.to, "way": _as_what(event)}
-    return gettext(DELIVERED[kind_of(event.notice)]) % about
+    return delivered(event.notice, event.to, _as_what(event))
 
 
 def _as_what(event: Any) -> str:
@@ -161,19 +111,7 @@ def _as_what(event: Any) -> str:
 
 
 def _not_notified(event: Any) -> str:
-    about = {"to": event.to, "problem": one_line(event.problem)}
-    what = ABOUT[kind_of(event.notice)]
-    if not what:
-        text = (
-            "无法送达 %(to)s: %(problem)s" if event.unreachable else "发送失败 %(to)s: %(problem)s"
-        )
-        return gettext(text) % about
-    text = (
-        "%(what)s无法送达 %(to)s: %(problem)s"
-        if event.unreachable
-        else "%(what)s发送失败 %(to)s: %(problem)s"
-    )
-    return gettext(text) % {**about, "what": gettext(what)}
+    return not_delivered(event.notice, event.to, event.problem, unreachable=event.unreachable)
 
 
 def _became_unreachable(event: Any) -> str:
@@ -241,7 +179,7 @@ def _not_redeemed(event: Any) -> str:
 
 def _outcome(event: Any) -> str:
     about = {"who": event.by, "what": gettext(OUTCOMES[event.outcome])}
-    return gettext("%(who)s 报告%(what)s") % about + _detail(event.detail)
+    return gettext("%(who)s 报告%(what)s") % about + detail(event.detail)
 
 
 def _expired(event: Any) -> str:

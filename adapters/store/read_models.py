@@ -17,6 +17,8 @@ from adapters.store.connections import DurableDatastore
 from adapters.store.table_changes import TableChanges
 
 APPLICATION = "approvals"
+TRACKED = f"{APPLICATION}>"
+"""What stands in front of a projection's name where its position is kept."""
 
 
 class SQLiteTables(TableChanges):
@@ -123,5 +125,10 @@ def _create(tables: SQLiteTables, table: str, statements: str) -> None:
         tables.execute(statement)
 
 
+def tracked_name(tracked: str) -> str:
+    """The projection whose position is kept under that name."""
+    return tracked.removeprefix(TRACKED)
+
+
 def _tracked(projection: str) -> str:
-    return f"{APPLICATION}>{projection}"
+    return TRACKED + projection
