@@ -18,6 +18,8 @@ from benchmarks import evidencing
 from benchmarks import finding
 from benchmarks import replaying
 from benchmarks.lives import fill_with_lives
+from benchmarks.lives import fill_with_lives
+from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
 
 Figure = Callable[[Settings, Path], None]
@@ -39,6 +41,21 @@ FIGURES: dict[str, Figure] = {
     "show, 1000 of them": replaying.show_a_thousand,
     "show, 10 by uuid": replaying.show_by_uuid,
 }
+def backup(settings: Settings, folder: Path) -> None:
+    """Copied, and every event of the copy read."""
+    from web.backup import back_up
+
+    back_up(settings, folder / "copy.db", _said)
+
+
+def restore(settings: Settings, folder: Path) -> None:
+    """Looked through, made harmless, its read models made, put in place; after `backup`."""
+    from web import restoring
+
+    restoring.restore(settings, folder / "copy.db", utc_now(), _said, replace=True)
+
+
+FIGURES: dict[str, Figure] = {"backup": backup, "restore": restore}
 
 
 def main() -> None:

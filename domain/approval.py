@@ -30,6 +30,8 @@ TOO_LATE_TO_REMIND = LEAST_TIME_LEFT - timedelta(seconds=10)
 # Of attempts to redeem that were refused; more than that is noise, and stands in the log.
 MOST_REFUSED_REDEMPTIONS = 20
 LEFT = "the member has left the application's visible range"
+RESTORED = "restored"
+"""The reason of a cancellation by a restore (contract 6.8)."""
 
 
 class Approval(Aggregate):
@@ -273,6 +275,19 @@ class Approval(Aggregate):
             raise errors.AlreadyDecided(self.reply_id, self.ending)
         self.trigger(self.Cancelled, at, by=engine, channel=via.value, reason=reason)
 
+    def cancel_restored(self, by: str, at: datetime) -> None:
+        """
+        End what still waits in a store that is put back; what has ended stays as it is.
+
+        It is not said to have expired where its time is over by now: somebody may have decided
+        after the copy was taken, and nobody here knows.
+
+        Args:
+            by: Who restores.
+        """
+        if self.ending is None:
+            self.trigger(self.Cancelled, at, by=by, channel=Channel.SHELL.value, reason=RESTORED)
+
     def revoke(self, person: Answer, at: datetime) -> None:
         """
         Take the approval back, before it is used. Again by the same person: nothing happens.
@@ -417,6 +432,24 @@ class Approval(Aggregate):
             retry_at=retry_at,
             down=tried.down,
             **about,
+        )
+
+    def withhold_webhook(self, delivery: int, problem: str, at: datetime) -> None:
+        """
+        Give up pushing a decision, though no further try has failed.
+
+        One that was taken, or given up before, stays as it is.
+        """
+        webhook = self.webhooks.at(delivery)
+        if webhook.is_delivered or webhook.is_undelivered:
+            return
+        self.trigger(
+            self.WebhookFailed,
+            at,
+            delivery=delivery,
+            attempt=webhook.attempts,
+            problem=problem,
+            failures=webhook.failures,
         )
 
     def redeliver_webhook(self, wanted: RedeliverWebhook) -> None:
@@ -677,11 +710,12 @@ class Approval(Aggregate):
 
     @applies(Cancelled)
     def _cancelled(self, event: Cancelled) -> None:
+        via = Channel(event.channel)
         self.ending = Ending(
             Status.CANCELLED,
             event.timestamp,
-            Channel(event.channel),
-            by=event.by,
+            via,
+            by=None if via is Channel.SHELL else event.by,
             reason=event.reason,
         )
 

@@ -68,6 +68,8 @@ class Change:
     sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
     """Of what is secret; None: no longer set."""
+    names: Mapping[str, list[str]] = field(default_factory=dict)
+    """What stands in a secret and is none: whose the tokens are."""
 
 
 class Configuration(Aggregate):
@@ -81,6 +83,7 @@ class Configuration(Aggregate):
         sealed: dict[str, str] = msgspec.field(default_factory=dict)
         fingerprints: dict[str, str | None] = msgspec.field(default_factory=dict)
         told: list[str] = msgspec.field(default_factory=list)
+        names: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
     class Resealed(Event, frozen=True, kw_only=True):
         TOPIC = "configuration.resealed"
@@ -95,6 +98,11 @@ class Configuration(Aggregate):
 
     class LinkUsed(Event, frozen=True, kw_only=True):
         TOPIC = "configuration.link-used"
+        by: str
+        link: str
+
+    class LinkWithdrawn(Event, frozen=True, kw_only=True):
+        TOPIC = "configuration.link-withdrawn"
         by: str
         link: str
 
@@ -139,7 +147,7 @@ class Configuration(Aggregate):
         before = self.environment or {}
         gone = {name: None for name in before if name not in change.values}
         gone = {name: None for name in gone if name not in change.fingerprints}
-        whole = Change({**change.values, **gone}, {}, change.fingerprints)
+        whole = Change({**change.values, **gone}, {}, change.fingerprints, change.names)
         self._record(self._news(whole, before), Via.ENVIRONMENT.value, Via.ENVIRONMENT, at)
 
     def offer_link(self, hashed: str, expires_at: datetime, by: str, at: datetime) -> None:
@@ -157,6 +165,11 @@ class Configuration(Aggregate):
         if link is None or link.hashed != hashed or link.is_used or at >= link.expires_at:
             raise LinkSpent
         self.trigger(self.LinkUsed, at, by=by, link=hashed)
+
+    def withdraw_link(self, by: str, at: datetime) -> None:
+        """Let the one offered last lead nowhere; if there is none, or it was used, nothing."""
+        if self.link is not None and not self.link.is_used:
+            self.trigger(self.LinkWithdrawn, at, by=by, link=self.link.hashed)
 
     def reseal(self, sealed: Mapping[str, str], by: str, at: datetime) -> None:
         """Keep the same secrets, sealed with another key."""
@@ -193,7 +206,8 @@ class Configuration(Aggregate):
         values = {name: v for name, v in change.values.items() if v != before.get(name)}
         prints = {name: p for name, p in change.fingerprints.items() if p != before.get(name)}
         sealed = {name: s for name, s in change.sealed.items() if name in prints}
-        return Change(values, sealed, prints)
+        names = {name: n for name, n in change.names.items() if name in prints}
+        return Change(values, sealed, prints, names)
 
     def _record(self, news: Change, by: str, via: Via, at: datetime) -> None:
         changed = {*news.values, *news.fingerprints}
@@ -210,6 +224,7 @@ class Configuration(Aggregate):
             sealed=dict(news.sealed),
             fingerprints=dict(news.fingerprints),
             told=told,
+            names={name: list(names) for name, names in news.names.items()},
         )
 
     def _who_is_told(self, news: Change, via: Via) -> list[str]:
@@ -264,6 +279,10 @@ class Configuration(Aggregate):
     def _link_used(self, event: LinkUsed) -> None:
         if self.link is not None:
             self.link = Link(self.link.hashed, self.link.expires_at, is_used=True)
+
+    @applies(LinkWithdrawn)
+    def _link_withdrawn(self, event: LinkWithdrawn) -> None:
+        self.link = None
 
     @applies(Told)
     def _told(self, event: Told) -> None:

@@ -13,13 +13,16 @@ class Verdict(StrEnum):
 
 
 class Channel(StrEnum):
-    """How something reached us; the value is the `decided_via` of the engine API."""
+    """How something reached us; the value is the `decided_via` of the engine API, which has none
+    for SHELL (projections/document.py)."""
 
     TEXT = "wecom-text"
     CARD = "wecom-card"
     WEB = "web"
     CLOCK = "clock"
     API = "api"
+    SHELL = "shell"
+    """A command on the server: the store was restored."""
 
 
 class Capacity(StrEnum):
@@ -72,6 +75,7 @@ class Ending:
     at: datetime
     via: Channel
     by: str | None = None
-    """The userid as WeCom spelled it; the engine if it cancelled; None if the clock did."""
+    """The userid as WeCom spelled it; the engine if it cancelled; None if nobody decided: the clock
+    ended it, or a restore of the store, which is named by its event."""
     capacity: Capacity | None = None
     reason: str | None = None

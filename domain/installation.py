@@ -57,10 +57,38 @@ class Installation(Aggregate):
         by: str
         sealed: dict[str, str]
 
+    class Restored(Event, frozen=True, kw_only=True):
+        TOPIC = "installation.restored"
+        by: str
+        feed_id: str
+        earlier_feed_id: str
+        position: int
+        as_of: datetime
+
     def found(self, feed_id: str, at: datetime) -> None:
         """Take the name; once taken, nothing happens."""
         if self.version == 0:
             self.trigger(self.Founded, at, feed_id=feed_id)
+
+    def restore(
+        self, feed_id: str, by: str, at: datetime, *, position: int, as_of: datetime
+    ) -> None:
+        """
+        Go on as another store than the one that this is a copy of, which may have gone on too.
+
+        Args:
+            position: Of the last event of the copy; what came after it is lost here.
+            as_of: When that was recorded.
+        """
+        self.trigger(
+            self.Restored,
+            at,
+            by=by,
+            feed_id=feed_id,
+            earlier_feed_id=self.feed_id,
+            position=position,
+            as_of=as_of,
+        )
 
     def make_secret(
         self,
@@ -108,7 +136,14 @@ class Installation(Aggregate):
     @applies(Founded)
     def _founded(self, event: Founded) -> None:
         self.feed_id = event.feed_id
+        self.restored_at: datetime | None = None
+        """When it was last put back from a copy; None: never."""
         self._secrets: dict[str, list[MadeSecret]] = {}
+
+    @applies(Restored)
+    def _restored(self, event: Restored) -> None:
+        self.feed_id = event.feed_id
+        self.restored_at = event.timestamp
 
     @applies(SecretMade)
     def _secret_made(self, event: SecretMade) -> None:

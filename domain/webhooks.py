@@ -59,7 +59,9 @@ class Webhooks:
         return self.of.get(delivery, Webhook())
 
     def tried(self, delivery: int, attempt: int, at: datetime) -> Webhook:
-        """The delivery after one more try; what came of that is for the caller to assign."""
+        """The delivery after one more try; what came of that is for the caller to assign. Where
+        that try is known, it is withheld, and was not tried again."""
         webhook = self.of.setdefault(delivery, Webhook())
-        webhook.attempts, webhook.tried_at = attempt, at
+        if attempt > webhook.attempts:
+            webhook.attempts, webhook.tried_at = attempt, at
         return webhook

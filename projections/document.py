@@ -30,7 +30,7 @@ def document(approval: Approval) -> dict[str, Any]:
         "expires_at": timestamp(asked.expires_at),
         "decided_at": timestamp(ending.at) if ending else None,
         "decided_by": ending.by if ending else None,
-        "decided_via": _via(ending.via) if ending else None,
+        "decided_via": decided_via(ending.via) if ending else None,
         "capacity": ending.capacity.value if ending and ending.capacity else None,
         "reason": ending.reason if ending else None,
         "notifications": [
@@ -45,5 +45,7 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _via(channel: Channel) -> str:
-    return channel.value
+def decided_via(channel: Channel) -> str:
+    """The contract has a closed list, and for what is cancelled one word (contract 4.1); that a
+    restore did it is said by the reason, and by `decided_by`, which is empty then."""
+    return (Channel.API if channel is Channel.SHELL else channel).value

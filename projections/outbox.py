@@ -263,6 +263,11 @@ def size(database: Database) -> int:
     return int(database.query("SELECT COUNT(*) AS messages FROM outbox")[0]["messages"])
 
 
+def all_messages(database: Database) -> list[Row]:
+    """Everything that is to be sent."""
+    return database.query("SELECT * FROM outbox ORDER BY position, notice")
+
+
 def messages_for(database: Database, member: str, lane: Lane, limit: int) -> list[Row]:
     """What is to be sent to one member, in the order in which it was called for."""
     return database.query(

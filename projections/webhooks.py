@@ -189,6 +189,11 @@ def webhooks_after(
     return database.query(f"{statement} ORDER BY position LIMIT ?", [*values, limit])
 
 
+def all_waiting(database: Database) -> list[Row]:
+    """Everything that is to be pushed, oldest first."""
+    return database.query("SELECT * FROM webhooks WHERE undelivered = 0 ORDER BY position")
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How much is still to be pushed."""

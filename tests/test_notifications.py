@@ -691,4 +691,5 @@ def test_channels_are_all_known() -> None:
         Channel.WEB,
         Channel.CLOCK,
         Channel.API,
+        Channel.SHELL,
     }

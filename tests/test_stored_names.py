@@ -155,6 +155,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "freeze.began": {"by": str, "why": str},
     "freeze.ended": {"by": str},
     "installation.secrets-resealed": {"by": str, "sealed": dict[str, str]},
+    "installation.restored": {
+        "by": str,
+        "feed_id": str,
+        "earlier_feed_id": str,
+        "position": int,
+        "as_of": datetime,
+    },
     "configuration.changed": {
         "by": str,
         "via": str,
@@ -162,10 +169,12 @@ FIELDS: dict[str, dict[str, Any]] = {
         "sealed": dict[str, str],
         "fingerprints": dict[str, str | None],
         "told": list[str],
+        "names": dict[str, list[str]],
     },
     "configuration.resealed": {"by": str, "sealed": dict[str, str]},
     "configuration.link-offered": {"by": str, "link": str, "expires_at": datetime},
     "configuration.link-used": {"by": str, "link": str},
+    "configuration.link-withdrawn": {"by": str, "link": str},
     "configuration.told": {
         "notice": str,
         "to": str,
@@ -192,6 +201,325 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+REQUEST = b'"originator_id":"approval-12345_2.3","originator_version":1,'
+APPROVAL = b'"originator_id":"approval-12345_2.3","originator_version":2,'
+INBOX = b'"originator_id":"inbox-zhangsan-2026-05-04","originator_version":1,'
+CONFIGURATION = (
+    b'{"originator_id":"configuration","originator_version":1,"timestamp":"2026-05-04T12:00:00Z",'
+)
+AUDIT = (
+    b'{"originator_id":"audit-lisi-2026-05-04","originator_version":1,'
+    b'"timestamp":"2026-05-04T12:00:00Z",'
+)
+AT_NOON = b'"timestamp":"2026-05-04T12:00:00Z",'
+
+# As version 0.1.0 wrote them, for each topic with every field, then without what has a default.
+# Never edit a line; a change of an event adds one.
+GOLDEN: list[tuple[str, bytes]] = [
+    (
+        "approval.rejected",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","channel":"web","capacity":"approver",'
+        b'"reason":"\xe4\xb8\x9a\xe5\x8a\xa1\xe9\xab\x98\xe5\xb3\xb0","batch":"5f0c"}',
+    ),
+    (
+        "approval.approved",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web","capacity":"approver",'
+        b'"reason":"ok","permit_key":"k-1","permit_issuer":"fta-approval",'
+        b'"permit_expires_at":"2026-05-04T12:15:00Z","batch":"5f0c"}',
+    ),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"TY 12345_2.3",'
+        b'"channel":"wecom-text","verdict":"approve","reason":"ok","refusal":"not-an-approver",'
+        b'"repeated":true,"delivery_key":"6054768590064713728","sent_at":"2026-05-04T11:59:59Z",'
+        b'"response_code":"code","batch":"5f0c"}',
+    ),
+    (
+        "approval.requested",
+        b"{"
+        + REQUEST
+        + b'"timestamp":"2026-05-04T12:00:00.123456Z","engine":"fta","channel":"api",'
+        b'"obj_id":"12345_2","run":3,'
+        b'"message":"\xe9\x87\x8d\xe5\x90\xaf nginx","approvers":["zhangsan","LiSi"],'
+        b'"asked":["zhangsan","LiSi","wangwu"],"kind":"convergence","risk":"high",'
+        b'"expires_in":1200,"expires_at":"2026-05-04T12:20:00.123456Z","biz_id":"2",'
+        b'"requested_by":"wangwu","action":"{\\"ip\\":\\"10.0.0.1\\"}",'
+        b'"action_digest":"sha256:00","details":{"IP":"10.0.0.1"},'
+        b'"callback_url":"https://engine.example/decisions"}',
+    ),
+    (
+        "approval.requested",
+        b'{"originator_id":"approval-12345_2","originator_version":1,'
+        + AT_NOON
+        + b'"engine":"fta-approval doctor",'
+        b'"channel":"api","obj_id":"12345_2","run":1,"message":"m","approvers":["zhangsan"],'
+        b'"asked":["zhangsan"],"kind":"solution","risk":"medium","expires_in":1200,'
+        b'"expires_at":"2026-05-04T12:20:00Z","test":true,"tells_requester":true}',
+    ),
+    (
+        "approval.requested",
+        b'{"originator_id":"approval-12345_2","originator_version":1,'
+        + AT_NOON
+        + b'"engine":"fta",'
+        b'"channel":"fta","obj_id":"12345_2","run":1,"message":"m","approvers":["zhangsan"],'
+        b'"asked":["zhangsan"],"kind":"solution","risk":"medium","expires_in":1200,'
+        b'"expires_at":"2026-05-04T12:20:00Z"}',
+    ),
+    (
+        "approval.notified",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/zhangsan","to":"zhangsan","cut":true}',
+    ),
+    (
+        "approval.notified",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi","cut":true,"way":"card",'
+        b'"response_code":"code"}',
+    ),
+    ("approval.notified", b"{" + APPROVAL + AT_NOON + b'"notice":"answer/7","to":"zhangsan"}'),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi",'
+        b'"problem":"WeCom is not configured","unreachable":true}',
+    ),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"card/lisi","to":"lisi",'
+        b'"problem":"errcode 60140","response_code":"code"}',
+    ),
+    (
+        "approval.notification-failed",
+        b"{" + APPROVAL + AT_NOON + b'"notice":"ask/lisi","to":"lisi","problem":"errcode 81013"}',
+    ),
+    (
+        "approval.became-unreachable",
+        b"{" + APPROVAL + AT_NOON + b'"to":"lisi","problem":"the member has left"}',
+    ),
+    ("approval.nobody-reached", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
+    ("approval.reminded", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
+    ("approval.opened", b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan"}'),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"TY 12345_2.3",'
+        b'"channel":"wecom-text","verdict":"approve","reason":"ok","refusal":"not-an-approver",'
+        b'"repeated":true,"delivery_key":"6054768590064713728","sent_at":"2026-05-04T11:59:59Z"}',
+    ),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","words":"approve/12345_2.3",'
+        b'"channel":"wecom-card","response_code":"code"}',
+    ),
+    (
+        "approval.replied",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","words":"approve","channel":"web"}',
+    ),
+    (
+        "approval.approved",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"wecom-card",'
+        b'"capacity":"super-approver","reason":"ok","permit_key":"k-1",'
+        b'"permit_issuer":"fta-approval","permit_expires_at":"2026-05-04T12:15:00Z"}',
+    ),
+    (
+        "approval.approved",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web","capacity":"approver"}',
+    ),
+    (
+        "approval.rejected",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","channel":"wecom-text","capacity":"approver",'
+        b'"reason":"\xe7\xad\x89\xe5\x8f\x98\xe6\x9b\xb4\xe7\xaa\x97\xe5\x8f\xa3"}',
+    ),
+    (
+        "approval.rejected",
+        b"{" + APPROVAL + AT_NOON + b'"by":"lisi","channel":"web","capacity":"approver"}',
+    ),
+    ("approval.expired", b"{" + APPROVAL + AT_NOON[:-1] + b"}"),
+    (
+        "approval.cancelled",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","reason":"superseded by run 4"}',
+    ),
+    (
+        "approval.webhook-delivered",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":2,"released":[8,9]}',
+    ),
+    (
+        "approval.webhook-delivered",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":1}',
+    ),
+    (
+        "approval.webhook-failed",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":3,"problem":"answered 503",'
+        b'"failures":2,"retry_at":"2026-05-04T12:00:30Z","down":true,"released":[8]}',
+    ),
+    (
+        "approval.webhook-failed",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"attempt":8,"problem":"answered 400",'
+        b'"failures":8}',
+    ),
+    (
+        "approval.webhook-requeued",
+        b"{" + APPROVAL + AT_NOON + b'"delivery":7,"by":"shell:root","channel":"shell"}',
+    ),
+    (
+        "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"TY 9_9","channel":"wecom-text",'
+        b'"refusal":"unknown-approval","verdict":"approve","reply_id":"9_9",'
+        b'"suggestions":["12345_2"],"delivery_key":"7","sent_at":"2026-05-04T11:59:59Z"}',
+    ),
+    (
+        "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"[image]","channel":"wecom-text",'
+        b'"refusal":"not-text","unanswered":true}',
+    ),
+    (
+        "inbox.received",
+        b"{" + INBOX + AT_NOON + b'"by":"ZhangSan","words":"hello","channel":"wecom-text",'
+        b'"refusal":"unreadable"}',
+    ),
+    ("inbox.greeted", b"{" + INBOX + AT_NOON + b'"by":"ZhangSan"}'),
+    (
+        "inbox.answered",
+        b"{" + INBOX + AT_NOON + b'"notice":"answer/1","to":"ZhangSan","problem":"p",'
+        b'"unreachable":true}',
+    ),
+    ("inbox.answered", b"{" + INBOX + AT_NOON + b'"notice":"answer/1","to":"ZhangSan"}'),
+    (
+        "session.opened",
+        b'{"originator_id":"session-00ff","originator_version":1,' + AT_NOON + b'"by":"zhangsan",'
+        b'"expires_at":"2026-05-04T20:00:00Z"}',
+    ),
+    (
+        "session.ended",
+        b'{"originator_id":"session-00ff","originator_version":2,'
+        + AT_NOON
+        + b'"why":"logged-out"}',
+    ),
+    (
+        "session.ended",
+        b'{"originator_id":"session-00ff","originator_version":2,' + AT_NOON[:-1] + b"}",
+    ),
+    (
+        "approval.revoked",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web",'
+        b'"capacity":"approver","reason":"no"}',
+    ),
+    (
+        "approval.revoked",
+        b"{" + APPROVAL + AT_NOON + b'"by":"zhangsan","channel":"web","capacity":"approver"}',
+    ),
+    (
+        "approval.redeemed",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","attempt":"a-1"}',
+    ),
+    (
+        "approval.redemption-refused",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","attempt":"a-2",'
+        b'"refusal":"already-redeemed"}',
+    ),
+    (
+        "approval.outcome-reported",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","outcome":"failed",'
+        b'"detail":"no spare host"}',
+    ),
+    (
+        "approval.outcome-reported",
+        b"{" + APPROVAL + AT_NOON + b'"by":"fta","channel":"api","outcome":"succeeded"}',
+    ),
+    (
+        "freeze.began",
+        b'{"originator_id":"freeze","originator_version":1,'
+        + AT_NOON
+        + b'"by":"shell:root","why":"network change"}',
+    ),
+    (
+        "freeze.ended",
+        b'{"originator_id":"freeze","originator_version":2,' + AT_NOON + b'"by":"shell:root"}',
+    ),
+    (
+        "installation.founded",
+        b'{"originator_id":"installation","originator_version":1,' + AT_NOON + b'"feed_id":"f-1"}',
+    ),
+    (
+        "installation.secret-made",
+        b'{"originator_id":"installation","originator_version":2,'
+        + AT_NOON
+        + b'"kind":"permit-key","key_id":"k-1","sealed":"c2VhbGVk","public":"cHVibGlj",'
+        b'"by":"shell:root","voids_earlier":true}',
+    ),
+    (
+        "installation.secret-made",
+        b'{"originator_id":"installation","originator_version":2,'
+        + AT_NOON
+        + b'"kind":"webhook-secret","key_id":"k-2","sealed":"c2VhbGVk"}',
+    ),
+    (
+        "installation.secrets-resealed",
+        b'{"originator_id":"installation","originator_version":4,'
+        + AT_NOON
+        + b'"by":"shell:root","sealed":{"k-1":"YW5ldw=="}}',
+    ),
+    (
+        "installation.restored",
+        b'{"originator_id":"installation","originator_version":5,'
+        + AT_NOON
+        + b'"by":"shell:root","feed_id":"f-2","earlier_feed_id":"f-1","position":17,'
+        b'"as_of":"2026-05-04T11:00:00Z"}',
+    ),
+    (
+        "configuration.changed",
+        CONFIGURATION
+        + b'"by":"wangwu","via":"page","values":{"super_approvers":"wangwu,lisi","app_url":null},'
+        b'"sealed":{"wecom_secret":"c2VhbGVk"},"fingerprints":{"wecom_secret":"00ff",'
+        b'"webhook_secret":null},"told":["wangwu","lisi"]}',
+    ),
+    ("configuration.changed", CONFIGURATION + b'"by":"environment","via":"environment"}'),
+    (
+        "configuration.changed",
+        CONFIGURATION + b'"by":"shell:root","via":"shell","sealed":{"api_tokens":"c2VhbGVk"},'
+        b'"fingerprints":{"api_tokens":"00ff"},"names":{"api_tokens":["fta","bcs"]}}',
+    ),
+    (
+        "configuration.resealed",
+        CONFIGURATION + b'"by":"shell:root","sealed":{"wecom_secret":"YW5ldw=="}}',
+    ),
+    (
+        "configuration.link-offered",
+        CONFIGURATION + b'"by":"shell:root","link":"00ff","expires_at":"2026-05-04T13:00:00Z"}',
+    ),
+    ("configuration.link-used", CONFIGURATION + b'"by":"link:00ff","link":"00ff"}'),
+    ("configuration.link-withdrawn", CONFIGURATION + b'"by":"shell:root","link":"00ff"}'),
+    (
+        "configuration.told",
+        CONFIGURATION
+        + b'"notice":"settings/1/lisi","to":"lisi","problem":"60111","unreachable":true}',
+    ),
+    (
+        "configuration.told",
+        CONFIGURATION + b'"notice":"settings/1/lisi","to":"lisi"}',
+    ),
+    (
+        "audit.searched",
+        AUDIT + b'"by":"lisi","via":"page","wanted":{"member":"zhangsan"}}',
+    ),
+    ("audit.opened", AUDIT + b'"by":"lisi","via":"page","reply_id":"12345_2.3"}'),
+    (
+        "audit.exported",
+        AUDIT + b'"by":"lisi","via":"page","what":"events","wanted":{"status":"approved"},'
+        b'"form":"csv","pseudonyms":true}',
+    ),
+    (
+        "audit.exported",
+        AUDIT + b'"by":"lisi","via":"page","what":"events","wanted":{},"form":"jsonl"}',
+    ),
+    (
+        "audit.verified",
+        AUDIT + b'"by":"shell:root","via":"shell","tree_size":100,"position":120,'
+        b'"root_hash":"cm9vdA==","problem":"event 7 was changed"}',
+    ),
+    (
+        "audit.verified",
+        AUDIT
+        + b'"by":"service","via":"service","tree_size":0,"position":0,"root_hash":"cm9vdA=="}',
+    ),
+]
+FULLEST, SHORTEST = dict(reversed(GOLDEN)), dict(GOLDEN)
 MAPPER = EventMapper(JSONTranscoder())  # which it does not use
 NAMES = [f"{one.topic}-{number}" for number, one in enumerate(GOLDEN)]
 TODAYS = [
@@ -445,7 +773,7 @@ class Words:
     "words",
     [
         Words(Verdict, {"approve", "reject"}),
-        Words(Channel, {"wecom-text", "wecom-card", "web", "clock", "api"}),
+        Words(Channel, {"wecom-text", "wecom-card", "web", "clock", "api", "shell"}),
         Words(Capacity, {"approver", "super-approver"}),
         Words(Status, {"pending", "approved", "rejected", "expired", "cancelled", "revoked"}),
         Words(Risk, {"low", "medium", "high"}),

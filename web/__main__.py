@@ -406,6 +406,68 @@ def rotate_secret_key() -> None:
         raise click.ClickException(str(error)) from None
 
 
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def backup(file: str) -> None:
+    """
+    Copy the event store to FILE while the service runs; read whole before it is said to be done.
+
+    FILE must not exist yet. The copy holds every event, and what is secret in it stays sealed: keep
+    the secret key apart from it, for without the key it cannot be restored (docs/backup.md).
+
+    \b
+    Example:
+        fta-approval backup /backup/fta-approval-$(date +%F).db
+    """
+    from pathlib import Path
+
+    from adapters.store.schema import NewerStore
+    from web.backup import NotBackedUp, back_up
+    from web.findings import say
+
+    try:
+        back_up(given_settings(), Path(file), say)
+    except (NotBackedUp, NewerStore, OSError) as error:
+        say(f"fta-approval: {error}", err=True)
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--replace", is_flag=True, help="Move the store that stands there aside.")
+def restore(file: str, replace: bool) -> None:
+    """
+    Put a copy made by backup in the place of the event store. Stop the service first.
+
+    FILE is looked through and stays as it is. Going back does no harm: permits issued before are
+    void, what waited is cancelled, everybody is logged out, and the decision feed gets another id.
+    What happened after the copy was taken is lost, as is a freeze that began then; settings are
+    those of its time. The secret key of that time has to be there (docs/backup.md).
+
+    \b
+    Example:
+        fta-approval restore /backup/fta-approval-2026-01-05.db --replace
+    """
+    from pathlib import Path
+
+    from eventsourcing.domain import EventSourcingError
+
+    from adapters.store.copies import DamagedCopy
+    from adapters.store.schema import NewerStore
+    from web import restoring
+    from web.app import utc_now
+    from web.findings import say
+    from web.restoring_events import StillHarmful
+    from web.restoring_files import StoreInUse
+
+    refusals = (restoring.NotRestored, StoreInUse, DamagedCopy, NewerStore, StillHarmful)
+    try:
+        restoring.restore(given_settings(), Path(file), utc_now(), say, replace=replace)
+    except (*refusals, OSError, ValueError, EventSourcingError) as error:
+        say(f"fta-approval: {error}", err=True)
+        sys.exit(1)
+
+
 @cli.group()
 def menu() -> None:
     """The application's menu in WeCom."""

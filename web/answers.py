@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.decision import Capacity, Channel, Kind, Risk, Status
+from domain.decision import Capacity, Kind, Risk, Status
 
 Time = Annotated[
     str,
@@ -25,6 +25,8 @@ Uuid = Annotated[
     ),
 ]
 Position = Annotated[int, Field(ge=0)]
+DecidedVia = Literal["wecom-text", "wecom-card", "web", "clock", "api"]
+"""The contract's list, which is closed; see projections/document.py."""
 
 
 class Answered(BaseModel):
@@ -74,8 +76,9 @@ class Approval(Answered):
     """From this moment on a decision is too late."""
     decided_at: Time | None
     decided_by: str | None
-    """The userid as WeCom spelled it; null for expired, the engine's name for cancelled."""
-    decided_via: Annotated[Channel, Field(strict=False)] | None
+    """The userid as WeCom spelled it; null for expired, the engine's name for cancelled; null where
+    nobody cancelled it but a restore of the store did, reason `restored`."""
+    decided_via: DecidedVia | None
     capacity: Annotated[Capacity, Field(strict=False)] | None
     reason: str | None
     """The member's words; for cancelled as given."""
@@ -244,7 +247,7 @@ class Ending(Answered):
     status: Annotated[Status, Field(strict=False)]
     decided_at: Time
     decided_by: str | None
-    decided_via: Annotated[Channel, Field(strict=False)]
+    decided_via: DecidedVia
     reason: str | None
 
 

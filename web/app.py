@@ -156,6 +156,7 @@ def _put_in(app: web.Application, parts: Parts, clock: Callable[[], datetime]) -
     app[keys.TREE] = parts.tree
     app[keys.KEYRING] = parts.keyring
     app[keys.PERMITS] = Permits(parts.keyring, clock)
+    app[keys.RESTORED_AT] = parts.store.found(clock()).restored_at
     app[keys.FEED] = Feed(parts.reading, parts.feed_id, app[keys.PERMITS].of)
     app[keys.ENGINES] = following(lambda now: Engines(now.engines, now.api_readers))
     app[keys.CALLBACK_CRYPTO] = following(_callback_crypto)
@@ -347,7 +348,9 @@ def sender_of(app: web.Application, sleep: Callable[[float], Awaitable[None]]) -
     """What sends the messages of that service."""
     reading, clock = app[keys.READING], app[keys.CLOCK]
     style = app[keys.IN_FORCE].following(_style)
-    letters = Letters(reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style)
+    letters = Letters(
+        reading, clock, app[keys.CLOCKFACE], app[keys.ADDRESSES], style, app[keys.RESTORED_AT]
+    )
     outside, pace, tally = app[keys.OUTSIDE], app[keys.PACE], app[keys.TALLY]
 
     def wecom() -> WeComClient | None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from adapters.store.writer import Overloaded, StoreUnavailable
 from domain import errors
-from projections.document import timestamp
+from projections.document import decided_via, timestamp
 from web import keys
 from web.feed import PositionUnknown
 from web.json_answers import json_answer
@@ -216,6 +216,6 @@ def _ending(error: errors.AlreadyDecided) -> dict[str, Any]:
         "status": first.status.value,
         "decided_at": timestamp(first.at),
         "decided_by": first.by,
-        "decided_via": first.via.value,
+        "decided_via": decided_via(first.via),
         "reason": first.reason,
     }

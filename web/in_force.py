@@ -7,7 +7,7 @@ They are swapped as a whole, and with them everything that is made of them. Hand
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 import structlog
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from adapters.store.event_store import EventStore
 from domain.configuration import CONFIGURATION_STREAM, Change, Configuration, Stored
 from web.reading import Progress
-from web.settings import Settings, WrongSettings, overlaid
+from web.settings import Settings, WrongSettings, overlaid, parse_api_tokens
 from web.vault import Vault
 
 # The environment's alone: they say where the store is, how this very process runs, or where what
@@ -90,17 +90,28 @@ class Secrets:
             public,
             {name: self.seal(name, text) for name, text in secret.items() if text},
             {name: self.fingerprint(name, t) if t else None for name, t in secret.items()},
+            names_in(secret),
         )
+
+
+def names_in(secrets: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """What an access review may show of secrets: whose the tokens of engines are."""
+    tokens = secrets.get("api_tokens")
+    if not tokens:
+        return {}
+    return {"api_tokens": list(dict.fromkeys(name for name, _ in parse_api_tokens(tokens)))}
 
 
 def environment_of(given: Settings, secrets: Secrets) -> Change:
     """What of the editable settings the environment sets; of secrets the fingerprint alone."""
     names = sorted(given.model_fields_set.intersection(EDITABLE))
     texts = {name: text_of(getattr(given, name)) for name in names}
+    secret = {name: text for name, text in texts.items() if name in SECRET}
     return Change(
         {name: text for name, text in texts.items() if name not in SECRET},
         {},
-        {name: secrets.fingerprint(name, text) for name, text in texts.items() if name in SECRET},
+        {name: secrets.fingerprint(name, text) for name, text in secret.items()},
+        names_in(secret),
     )
 
 

@@ -98,7 +98,7 @@ def make_permit_key(
     Raises:
         WrongSecretKey: What is stored was sealed with another one; nothing was made.
     """
-    make = partial(_make_permit_key, vault=vault, at=at, by=by, voids_earlier=voids_earlier)
+    make = partial(add_permit_key, vault=vault, at=at, by=by, voids_earlier=voids_earlier)
     return store.change_installation(make).made(SecretKind.PERMIT_KEY)[-1].key_id
 
 
@@ -124,7 +124,7 @@ def make_what_is_missing(store: EventStore, vault: Vault, at: datetime) -> Insta
 
     def make(installation: Installation) -> None:
         if not installation.made(SecretKind.PERMIT_KEY):
-            _make_permit_key(installation, vault, at)
+            add_permit_key(installation, vault, at)
         if not installation.made(SecretKind.WEBHOOK_SECRET):
             _make_webhook_secret(installation, vault, at)
         if not installation.made(SecretKind.FINGERPRINT_KEY):
@@ -135,13 +135,19 @@ def make_what_is_missing(store: EventStore, vault: Vault, at: datetime) -> Insta
     return store.change_installation(make)
 
 
-def _make_permit_key(
+def add_permit_key(
     installation: Installation,
     vault: Vault,
     at: datetime,
     by: str | None = None,
     voids_earlier: bool = False,
 ) -> None:
+    """
+    The same, not saved yet.
+
+    Raises:
+        WrongSecretKey: As above.
+    """
     _open_everything(installation, vault)
     key = Ed25519PrivateKey.generate()
     public = permits.public_text(key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +25,9 @@ from web.addresses import Addresses
 from web.reading import Reading
 
 Row = Any
+
+# For how long WeCom takes the same words for a repetition (adapters/wecom/client.py).
+RECOGNISED_FOR = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,12 +83,16 @@ class Letters:
         clockface: Clockface,
         addresses: Addresses,
         style: Style,
+        restored_at: datetime | None = None,
     ) -> None:
         self._reading = reading
         self._clock = clock
         self._clockface = clockface
         self._addresses = addresses
         self._style = style
+        self._restored_at = restored_at
+        """When the store was put back from a copy: what was asked before that and is lost may have
+        been asked in the very same words."""
 
     async def letter(self, row: Row) -> Letter | None:
         """
@@ -172,17 +179,24 @@ class Letters:
         link, todo = page if self._style.link else None, self._addresses.todo
         text, cut = wording.asking_text(message, approval.reply_id, link, alarm, todo)
         plain = notices.plain_waiting(approval, page)
+        once = not self._may_have_been_lost(approval)
         if not self._style.card:
-            return Letter(text=text, cut=cut, plain=plain, once=True)
+            return Letter(text=text, cut=cut, plain=plain, once=once)
         return Letter(
             text=text,
             cut=cut,
-            once=True,
+            once=once,
             plain=plain,
             card=cards.asking_card(approval, userid, page, self._clockface, self._clock()),
             card_cut=not wording.fits_a_card(message, alarm),
             beside_card=self._style.text,
         )
+
+    def _may_have_been_lost(self, approval: Approval) -> bool:
+        """Whether WeCom could take these words for those of an approval that is lost."""
+        if self._restored_at is None:
+            return False
+        return approval.requested.timestamp - self._restored_at < RECOGNISED_FOR
 
     def _unasked(self, approval: Approval, text: str) -> Letter:
         if approval.ending is not None:

@@ -57,6 +57,8 @@ def how_it_ended(approval: Approval, member: str, show: Callable[[datetime], str
     ending = approval.ending
     if ending is None:
         return None
+    if ending.via is Channel.SHELL:
+        return gettext("%(at)s 因服务从备份恢复而撤销") % {"at": show(ending.at)}
     if ending.status is Status.EXPIRED or ending.by is None:
         return gettext("%(at)s 到期，无人作出决定") % {"at": show(ending.at)}
     return gettext(HOW_IT_ENDED[ending.status]) % {
@@ -187,6 +189,8 @@ def _expired(event: Any) -> str:
 
 
 def _cancelled(event: Any) -> str:
+    if event.channel == Channel.SHELL.value:
+        return gettext("服务从备份恢复，审批已撤销（%(who)s）") % {"who": event.by}
     about = {"who": event.by, "reason": why(event.reason)}
     return gettext("%(who)s 撤销了审批，原因: %(reason)s") % about
 

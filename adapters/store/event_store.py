@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eventsourcing.application import Application
-from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+from eventsourcing.persistence import (
+    IntegrityError,
+    Notification,
+    OperationalError,
+    StoredEvent,
+)
 from eventsourcing.utils import EnvType
 
+from adapters.store.lease import FileLease
 from adapters.store.sqlite import DeliveryKey, EventRecorder
 from adapters.store.subscription import EventSubscription
 from domain import installation
@@ -20,6 +26,10 @@ from domain.installation import Installation
 T = TypeVar("T", bound=Aggregate)
 
 SQLITE_URL = "sqlite:///"
+
+
+class BeingRestored(OperationalError):
+    """Another store is about to take the place of this one: what is written here would be lost."""
 
 
 class Approvals(Application[str]):
@@ -203,9 +213,12 @@ def open_event_store(database_url: str) -> EventStore:
     Raises:
         ValueError: No store of that kind.
         NewerStore: A newer program wrote it.
+        BeingRestored: Not now.
     """
     path = sqlite_path(database_url)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if restoring_lease(path).is_held():
+        raise BeingRestored(f"{path} is being restored: start when that has ended")
     environment: dict[str, Any] = {
         "PERSISTENCE_MODULE": "adapters.store.sqlite:Factory",
         "MAPPER_TOPIC": "adapters.store.mapper:EventMapper",
@@ -214,6 +227,11 @@ def open_event_store(database_url: str) -> EventStore:
         "SQLITE_LOCK_TIMEOUT": "10",
     }
     return EventStore(Approvals(environment), environment)
+
+
+def restoring_lease(path: Path) -> FileLease:
+    """Whoever has it puts another store in the place of that one, which nobody opens meanwhile."""
+    return FileLease(path.with_name(f"{path.name}.restoring"))
 
 
 def sqlite_path(database_url: str) -> Path:

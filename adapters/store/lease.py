@@ -28,6 +28,14 @@ class FileLease:
             self._descriptor = descriptor
         return True
 
+    def is_held(self) -> bool:
+        """Whether another process has it at this moment; asking makes no file."""
+        if self._descriptor is not None or not self._path.exists():
+            return False
+        is_free = self.try_take()
+        self.release()
+        return not is_free
+
     def release(self) -> None:
         """Let another process have it."""
         if self._descriptor is not None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapters.wecom.near_misses import named_within, near_miss
 from adapters.wecom.waiting import NOTHING_WAITS, list_of, short, todo_list, what_to_type
-from domain.approval import Approval
+from domain.approval import RESTORED, Approval
 from domain.decision import Channel, Ending, Status
 from domain.inbox import Inbox
 
@@ -24,6 +24,7 @@ ENDED = {
     Status.REVOKED: "撤销同意",
 }
 SUPERSEDED = re.compile(r"superseded by run (\d+)")
+RESTORED_IN_CHINESE = "服务已从备份恢复"
 HOW = {Channel.TEXT: "回复", Channel.CARD: "卡片", Channel.WEB: "页面", Channel.API: "接口"}
 
 
@@ -176,6 +177,8 @@ def how_it_ended(name: str, ending: Ending, show: Callable[[datetime], str]) -> 
     at = show(ending.at)
     if ending.status is Status.EXPIRED:
         return f"{name} 已于 {at} 超时"
+    if ending.via is Channel.SHELL:
+        return f"{name} 已于 {at} 因{RESTORED_IN_CHINESE}而{ENDED[ending.status]}"
     reason = f"（{short(in_chinese(ending.reason), MAX_REASON)}）" if ending.reason else ""
     return f"{name} 已由 {ending.by} 于 {at} 通过{HOW[ending.via]}{ENDED[ending.status]}{reason}"
 
@@ -191,5 +194,7 @@ def _later_run(approval: Approval, waiting: Sequence[str]) -> str:
 
 def in_chinese(reason: str) -> str:
     """A reason as people read it: the contract fixes some words, because engines read them."""
+    if reason == RESTORED:
+        return RESTORED_IN_CHINESE
     superseded = SUPERSEDED.fullmatch(reason)
     return f"已由第 {superseded[1]} 次执行取代" if superseded else reason
