@@ -14,10 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import evidencing
-from benchmarks import finding
-from benchmarks import replaying
-from benchmarks.lives import fill_with_lives
+from benchmarks import evidencing, finding, replaying
 from benchmarks.lives import fill_with_lives
 from web.app import utc_now
 from web.settings import PREFIX, Settings, read_settings
@@ -41,6 +38,8 @@ FIGURES: dict[str, Figure] = {
     "show, 1000 of them": replaying.show_a_thousand,
     "show, 10 by uuid": replaying.show_by_uuid,
 }
+
+
 def backup(settings: Settings, folder: Path) -> None:
     """Copied, and every event of the copy read."""
     from web.backup import back_up

@@ -143,6 +143,7 @@ class EventRecorder(SQLiteApplicationRecorder):
         """By an index of its own (adapters/store/schema.py)."""
         wanted = "topic = 'audit.verified' ORDER BY position DESC LIMIT 1"
         return next(iter(self._notifications(wanted, [])), None)
+
     def select_positions(self, positions: Sequence[int]) -> Sequence[Notification]:
         """The events at these positions, in order of position."""
         if not positions:

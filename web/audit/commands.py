@@ -2,16 +2,14 @@
 
 import sys
 from datetime import datetime
-
-import click
-
-from web.shell import given_settings
 from pathlib import Path
 from typing import Any
 
 import click
 
 from web.audit.options import filters
+from web.shell import given_settings
+
 LANGUAGES = click.Choice(("en", "zh"))
 
 
@@ -132,6 +130,8 @@ def show_keys(as_json: bool) -> None:
             click.echo(json.dumps(said))
         else:
             say(f"{key.public}  # {key.key_id}, since {key.made_at}")
+
+
 @audit.command("search")
 @filters
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
@@ -213,6 +213,8 @@ def export(
     )
     to = None if output is None or str(output) == "-" else output
     run_on_store(take(given_settings(), extract, to, pseudonyms=pseudonyms))
+
+
 @audit.command("show")
 @click.argument("name", metavar="ID")
 @click.option("--language", type=LANGUAGES, default="en", help="Of the words; English unless said.")
@@ -279,6 +281,8 @@ def replay(name: str | None, at: str, until: str | None, language: str, as_json:
                 difference.difference(given, at, until, name, now, say, as_json=as_json)
     except (WrongTime, difference.NotLater) as error:
         raise click.UsageError(str(error)) from None
+
+
 @audit.command("access-review")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
