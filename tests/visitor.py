@@ -90,6 +90,11 @@ class Page:
         return [form for form in self._read().forms if form.action.endswith("/decision")]
 
     @property
+    def all_forms(self) -> list[Form]:
+        """Whatever they are for."""
+        return self._read().forms
+
+    @property
     def languages(self) -> Form:
         """The switch."""
         (form,) = [f for f in self._read().forms if f.action.endswith("/language/")]
@@ -231,7 +236,7 @@ class Visitor:
         self.cookies.clear()
 
     def _address(self, path: str) -> str:
-        return self.prefix + path if path.startswith("/wechat/") else path
+        return self.prefix + path if path.startswith(("/wechat/", "/audit/")) else path
 
     def _keep(self, page: Page) -> None:
         for name, morsel in page.cookies.items():

@@ -46,6 +46,7 @@ from web import (
     webhooks,
 )
 from web.addresses import public_addresses
+from web.audit import pages, pages_approval, pages_events, pages_export
 from web.background import GRACE, Timekeeper
 from web.engines import Engines
 from web.entrance import let_in
@@ -199,6 +200,10 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
         (open_page.routes, prefix),
         (decision.routes, prefix),
         (revocation.routes, prefix),
+        (pages.routes, prefix),
+        (pages_events.routes, prefix),
+        (pages_approval.routes, prefix),
+        (pages_export.routes, prefix),
         (api.routes, f"{prefix}/api/v1"),
         (permits.routes, f"{prefix}/api/v1"),
         (feed_api.routes, f"{prefix}/api/v1"),

@@ -21,6 +21,7 @@ from web.sessions import (
     logged_in,
     login_first,
     logout_token,
+    may_audit,
     may_decide,
     may_see,
 )
@@ -96,6 +97,7 @@ async def context_of(request: web.Request, approval: Approval, member: str) -> d
         "details": details,
         "runs": await _other_runs(request, approval, member, now),
         "logout": logout_token(request),
+        "may_audit": may_audit(request, member),
         "it": {**it, "reason": confirm["reason"]} if confirm else it,
         "confirm": confirm,
         "asked": approval.requested,

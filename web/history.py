@@ -20,6 +20,7 @@ from web.sessions import (
     logged_in,
     login_first,
     logout_token,
+    may_audit,
     may_see,
     sees_everything,
 )
@@ -57,6 +58,7 @@ async def history(request: web.Request) -> web.StreamResponse:
         "me": member,
         "logout": logout_token(request),
         "everything": everything,
+        "may_audit": may_audit(request, member),
         "given": given,
         "wrong": wrong,
         "statuses": [(status.value, words) for status, words in STATUS.items()],

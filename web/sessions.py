@@ -161,6 +161,12 @@ def sees_everything(request: web.Request, member: str) -> bool:
     return _is_among(member, [*settings.super_approvers, *settings.admins, *settings.auditors])
 
 
+def may_audit(request: web.Request, member: str) -> bool:
+    """Auditors, admins: the whole history, and what others did with it."""
+    settings = request.app[keys.SETTINGS]
+    return _is_among(member, [*settings.admins, *settings.auditors])
+
+
 def _hash(secret: str) -> str:
     """What the store may know of a value that opens something."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -5,7 +5,7 @@ from aiohttp import web
 from web import keys
 from web.listed import can_pick, card, heading, listed, outcome, page_number
 from web.pages import render
-from web.sessions import NotLoggedIn, list_token, logged_in, login_first, logout_token
+from web.sessions import NotLoggedIn, list_token, logged_in, login_first, logout_token, may_audit
 
 routes = web.RouteTableDef()
 
@@ -22,6 +22,7 @@ async def todo(request: web.Request) -> web.StreamResponse:
     context = {
         "me": member,
         "logout": logout_token(request),
+        "may_audit": may_audit(request, member),
         "items": cards,
         "can_pick": can_pick(cards),
         "decided": [outcome(request, it, member, found.now) for it in found.decided],
