@@ -48,9 +48,10 @@ check: $(DEV_STAMP)  ## lint, format check, types, nothing too new for old brows
 	$(BIN)/mypy
 	$(BIN)/python -m tests.old_browsers web/static adapters/simulator/static
 
-bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办
+bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办 and /audit/
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.todo $(if $(HISTORY),--history $(HISTORY))
+	$(BIN)/python -m benchmarks.audit_pages $(if $(HISTORY),--history $(HISTORY))
 
 format: $(DEV_STAMP)  ## write the code as the format check wants it
 	$(BIN)/ruff format .

@@ -24,5 +24,6 @@ def bench_settings(folder: Path, super_approvers: Sequence[str] = ()) -> Setting
         "WECOM_ENCODING_AES_KEY": AES_KEY,
         "WECOM_API_URL": "http://127.0.0.1:9",
         "SUPER_APPROVERS": ",".join(super_approvers),
+        "AUDITORS": ",".join(super_approvers),
     }
     return read_settings({PREFIX + name: value for name, value in environment.items()})
