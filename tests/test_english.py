@@ -30,9 +30,11 @@ ELSEWHERE = {
     "fta.py",
     "letters.py",
     "menu_publishing.py",
+    "options.py",
     "problems.py",
     "remedies.py",
     "site_checks.py",
+    "spreadsheet.py",
     "trial.py",
     "translation.py",
 }
