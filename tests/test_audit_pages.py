@@ -175,6 +175,8 @@ async def a_few(service: Service) -> None:
         ({"channel": "wecom-text"}, ["4_1", "3_1"]),
         ({"words": "重启"}, ["3_1", "2_1"]),
         ({"words": "先观察"}, ["4_1"]),
+        ({"words": "重 启 n g i n x"}, ["3_1"]),
+        ({"words": "重 启 n g i n y"}, []),
         ({"from": "2026-01-05", "to": "2026-01-05"}, ["4_1", "3_1", "2_1", "1_1"]),
         ({"from": "2026-01-06"}, []),
         ({"to": "2026-01-04"}, []),
@@ -200,6 +202,8 @@ async def test_approvals_are_found_by_each_filter(
         (AUDIT, {"from": "yesterday"}),
         (AUDIT, {"to": "9999-12-31"}),
         (AUDIT, {"after": "1"}),
+        (AUDIT, {"words": "a" * 201}),
+        (EVENTS, {"by": "a" * 201}),
         (EVENTS, {"kind": "everything"}),
         (EVENTS, {"from": "2026-02-30"}),
         (EVENTS, {"after": "-1-1"}),
@@ -237,6 +241,18 @@ async def test_thirty_stand_on_a_page_and_each_page_is_a_look(audited: Service) 
 async def test_what_is_searched_for_is_escaped(audited: Service) -> None:
     page = await searched(await visitor(audited), words='"><script>', business="'--")
     assert "<script>" not in page.html and page.status == 200
+
+
+@pytest.mark.parametrize("path", [AUDIT, EVENTS])
+async def test_whatever_bytes_stand_in_an_address_are_searched_for_and_kept(
+    audited: Service, path: str
+) -> None:
+    wangwu = await visitor(audited)
+    for strange in ("%FF%FE", "%ED%A0%80", "%00", "%0A%1B[2J", "%F0%9F%98%80", "%E2%80%AE"):
+        page = await wangwu.get(f"{path}?words={strange}&by={strange}&member={strange}")
+        assert page.status == 200, strange
+    assert len(await kept(audited)) == 6
+    assert (await wangwu.get(EVENTS)).status == 200
 
 
 # What happened beside them.

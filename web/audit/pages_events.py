@@ -11,6 +11,7 @@ from domain.aggregate import Event
 from domain.configuration import CONFIGURATION_STREAM, Configuration
 from domain.identity import APPROVAL_STREAM, approval_id, approval_stream
 from domain.session import Session
+from projections.audit_trail import who
 from projections.search import happened
 from web import keys
 from web.audit.pages_filters import EVENTS, Typed, read_filters
@@ -18,7 +19,7 @@ from web.audit.pages_kinds import KINDS, kind_of
 from web.audit.pages_list import NOTHING, Found, list_of
 from web.audit.pages_names import Named, names_for
 from web.audit.pages_reader import Reader, auditor_of, record_search
-from web.audit.pages_shown import moments, page_of, way_of, whose
+from web.audit.pages_shown import moments, page_of, way_of
 from web.happenings import settings_before
 from web.pages import render
 from web.sessions import NotLoggedIn, login_first
@@ -84,11 +85,13 @@ async def _before(request: web.Request, events: Iterable[Event], named: Named) -
     return found
 
 
-async def _members(request: web.Request, events: Iterable[Event], named: Named) -> dict[str, str]:
+async def _members(
+    request: web.Request, events: Iterable[Event], named: Named
+) -> dict[str, str | None]:
     """Whose the logins were that ended, by their streams: the event itself does not say."""
     reading, ended = request.app[keys.READING], {e.originator_id for e in events if _is_end(e)}
-    opened = {stream: await reading.events_of(stream) for stream in ended}
-    return {stream: whose(named(happened[0][1])) for stream, happened in opened.items()}
+    logins = {stream: await reading.events_of(stream) for stream in ended}
+    return {stream: who(named(login[0][1])) for stream, login in logins.items()}
 
 
 def _is_change(event: Event) -> bool:
@@ -105,16 +108,16 @@ def _item(
     position: int,
     event: Event,
     before: Before,
-    members: Mapping[str, str],
+    members: Mapping[str, str | None],
 ) -> dict[str, Any]:
     kind = kind_of(event.TOPIC)
-    who = members.get(event.originator_id) if _is_end(event) else whose(event)
+    by = members.get(event.originator_id) if _is_end(event) else who(event)
     words = in_words(event, before.get(event.originator_version) if _is_change(event) else None)
     return {
         "position": position,
         "at": moments(request)(event.timestamp),
         "kind": gettext(KINDS[kind][0]) if kind else event.TOPIC,
-        "who": who if who and who not in words else "",
+        "who": by if by and by not in words else "",
         "way": way_of(event),
         "words": words,
         "path": _approval_of(request, reader, event),

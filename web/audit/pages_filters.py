@@ -12,7 +12,7 @@ from projections.search import Cursor
 from web.audit.filters import Filters, WrongTime, first_after, first_moment
 from web.audit.pages_kinds import KINDS, topics_of
 from web.audit.pages_reader import HIDDEN, Reader
-from web.history import CURSOR, LONGEST_FILTER, MOST_WORDS
+from web.history import CURSOR, LONGEST_FILTER
 from web.shown import STATUS
 from web.translation import gettext
 
@@ -69,8 +69,8 @@ def read_filters(query: Mapping[str, str], zone: ZoneInfo, what: str) -> Typed:
     A cursor and names that are none of the filters' are left alone.
     """
     names = OF_APPROVALS if what == APPROVALS else OF_EVENTS
-    given = {name: query.get(name, "").strip()[:LONGEST_FILTER] for name in names}
-    wrong = [name for name in names if name in KNOWN and given[name] not in ("", *KNOWN[name])]
+    given = {name: query.get(name, "").strip() for name in names}
+    wrong = [name for name, text in given.items() if not _is_meant(name, text)]
     times: dict[str, datetime | None] = {"from": None, "to": None}
     for name, read in (("from", first_moment), ("to", first_after)):
         try:
@@ -93,6 +93,12 @@ def read_filters(query: Mapping[str, str], zone: ZoneInfo, what: str) -> Typed:
     )
 
 
+def _is_meant(name: str, text: str) -> bool:
+    """Whether it can mean something; cut to a length, it would mean more than was wanted."""
+    known = KNOWN.get(name)
+    return len(text) <= LONGEST_FILTER and (known is None or text in ("", *known))
+
+
 def _meant(
     what: str, given: Mapping[str, str], since: datetime | None, before: datetime | None
 ) -> tuple[Filters, Filters]:
@@ -110,7 +116,7 @@ def _meant(
         engine=given["engine"] or None,
         status=given["status"] or None,
         channel=given["channel"] or None,
-        words=tuple(given["words"].split()[:MOST_WORDS]),
+        words=tuple(given["words"].split()),
     )
     return asked, asked
 

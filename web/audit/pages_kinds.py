@@ -8,8 +8,8 @@ from domain.catalogue import EVENTS
 # these aggregates is found without a word here.
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "keys": ("密钥", ("installation.secret", "configuration.resealed")),
-    "store": ("审批库", ("installation.",)),
-    "settings": ("配置", ("configuration.",)),
+    "installation": ("审批库", ("installation.",)),
+    "configuration": ("配置", ("configuration.",)),
     "logins": ("登录", ("session.",)),
     "exports": ("导出", ("audit.exported",)),
     "looks": ("查阅历史", ("audit.searched", "audit.opened")),

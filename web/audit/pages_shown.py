@@ -61,11 +61,3 @@ def way_of(event: Event) -> str:
         return gettext(WAYS["clock"])
     stored = getattr(event, "channel", None) or getattr(event, "via", None) or ""
     return gettext(WAYS.get(stored, stored))
-
-
-def whose(event: Event) -> str:
-    """Who acted, else whom a message went to; empty for the service itself."""
-    found = (
-        getattr(event, "by", None) or getattr(event, "engine", None) or getattr(event, "to", None)
-    )
-    return found or ""
