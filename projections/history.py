@@ -119,7 +119,9 @@ def taking_part(event: Event) -> list[str]:
     """
     if isinstance(event, Approval.Requested):
         requested_by = [event.requested_by] if event.requested_by is not None else []
-        return list(dict.fromkeys(map(same_person, (*event.approvers, *event.asked, *requested_by))))
+        return list(
+            dict.fromkeys(map(same_person, (*event.approvers, *event.asked, *requested_by)))
+        )
     return [same_person(event.by)] if isinstance(event, ANSWERS) else []
 
 

@@ -69,12 +69,11 @@ def test_a_row_that_is_gone_or_too_many_or_another_is_named(
     key, row = a_row_of(views, table)
     where = " AND ".join(f"{name} = {literal(row[name])}" for name in key)
     named = {name: row[name] for name in key}
-    other = next(name for name in row if name not in key)
-
-    change(views, f"UPDATE {table} SET {other} = 'x' WHERE {where}")  # noqa: S608
-    (found,) = compare_read_models(given)
-    assert (found.table, found.row, found.column) == (table, named, other)
-    assert (found.live, found.rebuilt) == ("x", row[other])
+    for other in [name for name in row if name not in key][:1]:  # of some the key is everything
+        change(views, f"UPDATE {table} SET {other} = 'x' WHERE {where}")  # noqa: S608
+        (found,) = compare_read_models(given)
+        assert (found.table, found.row, found.column) == (table, named, other)
+        assert (found.live, found.rebuilt) == ("x", row[other])
 
     change(views, f"DELETE FROM {table} WHERE {where}")  # noqa: S608
     (found,) = compare_read_models(given)

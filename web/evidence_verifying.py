@@ -6,7 +6,7 @@ Reads the event store's file alone: no secret key, no read models, no running se
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -148,7 +148,7 @@ def first_alteration(path: Path, told: Callable[[int, int], None]) -> str | None
     """The first thing in a copy of a store that is not as it was recorded; None: there is none."""
     with opened_snapshot(f"{SQLITE_URL}{path.absolute()}") as snapshot:
         count = snapshot.count()
-        verifier = Verifier(snapshot, _keys(snapshot, None), (), lambda done: told(done, count))
+        verifier = Verifier(snapshot, _keys(snapshot, None), None, lambda done: told(done, count))
         problem = verifier.run().problem
     return None if problem is None else problem.sentence
 
