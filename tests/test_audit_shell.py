@@ -273,3 +273,15 @@ async def test_beside_the_service_what_it_has_just_answered_is_found(
         assert status == 0, errors
         assert "1_1" in out
     await service.ask("2_1")
+
+
+async def test_one_approval_is_shown_under_other_names_too(house: House, tmp_path: Path) -> None:
+    some(house)
+    status, out, errors = await audit(tmp_path, "show", "1_1", "--pseudonyms")
+    assert (status, out) == (1, "") and "no key for pseudonyms yet" in errors
+    await audit(tmp_path, "search", "--pseudonyms")  # makes what a service makes when it starts
+    for arguments in ([], ["--json"], ["--language", "zh"]):
+        status, out, errors = await audit(tmp_path, "show", "1_1", "--pseudonyms", *arguments)
+        assert status == 0, errors
+        assert "member-" in out
+        assert not [one for one in ("zhangsan", "lisi", "wangwu") if one in out.casefold()]

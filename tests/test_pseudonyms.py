@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from domain.catalogue import EVENTS
 from projections.document import document
@@ -42,6 +43,10 @@ def test_a_store_that_is_only_read_has_the_names_that_it_has_otherwise(tmp_path:
         vault = opened_vault(settings, store, lambda: NOON)
         otherwise = Pseudonyms.of_store(Keyring(lambda: store.found(NOON), vault))
         assert names_of(settings, store.found(NOON)).of("lisi") == otherwise.of("lisi")
+        wrong = base64.b64encode(b"l" * 32).decode()
+        another = settings.model_copy(update={"secret_key": SecretStr(wrong)})
+        with pytest.raises(NoNames, match="cannot be opened"):
+            names_of(another, store.found(NOON))
 
 
 def test_every_kind_of_event_is_looked_at() -> None:

@@ -179,8 +179,9 @@ def show_keys(as_json: bool) -> None:
 @audit.command("show")
 @click.argument("name", metavar="ID")
 @click.option("--language", type=LANGUAGES, default="en", help="Of the words; English unless said.")
+@click.option("--pseudonyms", is_flag=True, help="Members under other names.")
 @click.option("--json", "as_json", is_flag=True, help="The stored events, one JSON object a line.")
-def show(name: str, language: str, as_json: bool) -> None:
+def show(name: str, language: str, pseudonyms: bool, as_json: bool) -> None:
     """
     Show everything about one approval: what was asked, who was told, who answered, what came of it.
 
@@ -199,7 +200,8 @@ def show(name: str, language: str, as_json: bool) -> None:
     from web.findings import say
 
     with looking(language):
-        show_approval(given_settings(), name, utc_now(), say, as_json=as_json)
+        settings = given_settings()
+        show_approval(settings, name, utc_now(), say, as_json=as_json, pseudonyms=pseudonyms)
 
 
 @audit.command("replay")

@@ -45,11 +45,8 @@ NUMBERED = (Kind.ANSWER, Kind.GREET)
 DAILY = re.compile(rf"(inbox-|{AUDIT_STREAM})(.+)(-[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})", re.ASCII)
 
 
-class NoNames(ValueError):
-    """The key from which they follow is not made yet."""
-
-    def __init__(self) -> None:
-        super().__init__("this store has no key for pseudonyms yet: start the service once")
+class NoNames(Exception):
+    """There are no pseudonyms of this store here; says why."""
 
 
 class Pseudonyms:
@@ -96,12 +93,14 @@ def names_of(settings: Settings, installation: Installation) -> Pseudonyms:
     Those of a store that is only read.
 
     Raises:
-        KeyIsGone, WrongSecretKey: There are none without the secret key.
-        NoNames: The service has not run on it since it knows of fingerprints.
+        NoNames: Without the secret key there are none, nor before the service has run on it.
     """
-    if not installation.made(SecretKind.FINGERPRINT_KEY):
-        raise NoNames
-    return Pseudonyms.of_store(Keyring(lambda: installation, Vault(secret_key(settings))))
+    if installation.version == 0 or not installation.made(SecretKind.FINGERPRINT_KEY):
+        raise NoNames("this store has no key for pseudonyms yet: start the service once")
+    try:
+        return Pseudonyms.of_store(Keyring(lambda: installation, Vault(secret_key(settings))))
+    except ValueError as error:
+        raise NoNames(str(error)) from None
 
 
 class _Renaming:

@@ -9,6 +9,7 @@ from adapters.store.mapper import UnreadableEvent
 from adapters.store.schema import NewerStore
 from adapters.store.stored_history import WrittenMeanwhile
 from web.audit.finding import NotYet, UnknownApproval
+from web.audit.pseudonyms import NoNames
 from web.findings import say
 from web.translation import LANGUAGE
 
@@ -29,6 +30,7 @@ def looking(language: str) -> Iterator[None]:
         NotYet,
         UnreadableEvent,
         NewerStore,
+        NoNames,
         WrittenMeanwhile,
         OSError,
     ) as error:

@@ -14,6 +14,7 @@ from projections.audit_trail import who
 from projections.document import timestamp
 from web.audit.finding import stream_of
 from web.audit.json_line import json_line
+from web.audit.renamed import renamed
 from web.audit.told import told
 from web.audit.zone import Zone, zone_in_force
 from web.settings import Settings
@@ -21,11 +22,14 @@ from web.settings import Settings
 Say = Callable[[str], None]
 
 
-def show(given: Settings, name: str, now: datetime, say: Say, *, as_json: bool) -> None:
+def show(
+    given: Settings, name: str, now: datetime, say: Say, *, as_json: bool, pseudonyms: bool = False
+) -> None:
     """
     Print it; nothing is written, not even that somebody looked.
 
     Raises:
+        NoNames: There are no pseudonyms of this store here.
         UnknownApproval: There is none.
         UnreadableEvent, NewerStore: A newer program wrote it, or it is damaged.
         FileNotFoundError, WrittenMeanwhile, sqlite3.Error: The store cannot be read.
@@ -33,6 +37,8 @@ def show(given: Settings, name: str, now: datetime, say: Say, *, as_json: bool) 
     with opened_history(sqlite_path(given.database)) as history:
         stream = stream_of(history, given, name)
         events = history.events_of(stream)
+        if pseudonyms:
+            events = renamed(given, history, events)
         others = [one for one in _runs(history, events) if one != stream]
         zone = zone_of(given, history)
         lines = map(as_line, events) if as_json else told(events, others, now, zone)
