@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from eventsourcing.persistence import IntegrityError
+from eventsourcing.persistence import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 
 from adapters.evidence import growing
@@ -310,6 +310,29 @@ def test_at_the_end_everything_is_covered(
     lease.release()
     found = evidence.verify(*read_heads(tmp_path / "heads").heads)
     assert found.covered == found.tree_size > 5000 and found.outside == 3
+
+
+async def test_what_fails_is_said_once_and_tried_again(
+    store: EventStore, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grows, heads = grower(store), list[TreeHead]()
+    keeper = TreeKeeper(grows, heads.append)
+
+    def fail() -> None:
+        raise OperationalError("disk I/O error")
+
+    with monkeypatch.context() as failing, capture_logs() as logs:
+        failing.setattr(grows, "file_heads", fail)
+        failing.setattr(grows, "grow", fail)
+        for _ in range(3):
+            assert await keeper.look() is False
+    assert [log["log_level"] for log in logs] == ["error", "error"]
+    assert (keeper.problem, keeper.file_problem) == ("disk I/O error", "disk I/O error")
+    with capture_logs() as logs:
+        await keeper.look()
+    assert (keeper.problem, keeper.file_problem) == (None, None)
+    assert [log["log_level"] for log in logs] == ["warning"]
+    assert heads == evidence.heads() != []
 
 
 def test_another_process_that_holds_the_lease_is_not_disturbed(
