@@ -302,14 +302,15 @@ def test_the_last_head_of_a_log_is_found_in_a_long_file_of_others(
 
 
 def test_at_the_end_everything_is_covered(
-    store: EventStore, evidence: Evidence, tmp_path: Path
+    store: EventStore, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.save(list(events(5000)))
+    monkeypatch.setattr(growing, "AT_ONCE", 50)
+    store.save(list(events(100)))
     lease = FileLease(tmp_path / "lease")
     TreeKeeper(grower(store.another(), tmp_path / "heads"), lambda head: None).finish(lease)
     lease.release()
     found = evidence.verify(*read_heads(tmp_path / "heads").heads)
-    assert found.covered == found.tree_size > 5000 and found.outside == 3
+    assert found.covered == found.tree_size > 100 and found.outside == 3
 
 
 async def test_what_fails_is_said_once_and_tried_again(
