@@ -83,6 +83,7 @@ class Evidence:
     @classmethod
     def made(cls, folder: Path, count: int, heads: int = 20) -> "Evidence":
         """A store of about that many events, covered by that many heads or a few more."""
+        folder.mkdir(exist_ok=True)
         made = cls(folder / "events.db")
         with closing(open_event_store(made.url)) as store:
             make_what_is_missing_at_first(store)

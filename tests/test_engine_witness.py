@@ -12,9 +12,9 @@ from adapters.engine.errors import LogWentBack, UnexpectedAnswer
 from adapters.engine.witness import Witness
 from adapters.evidence.head_file import read_heads
 from adapters.evidence.heads import TreeHead
+from tests.scripted import Time, client_of, says, scripted_service
 from tests.service import TOKEN, Service
 from tests.test_evidence_service import evidence_of, head_covering
-from web import keys
 
 HEAD = TreeHead.of("log", 7, 9, "2026-05-04T12:00:00.000Z", bytes(32), "key")
 LATER = "2026-05-04T12:00:01.000Z"
@@ -38,12 +38,13 @@ async def test_heads_that_the_client_asks_for_are_kept(service: Service, tmp_pat
     assert found.problem is None and found.outside == len(set(kept))
 
 
-async def test_before_the_first_head_there_is_none(service: Service) -> None:
-    newest = service.app[keys.NEWEST_HEAD]
-    newest.json = b"null"
-    async with EngineClient(service.base, TOKEN) as client:
-        assert await client.tree_head() is None
-        newest.json = b'{"tree_size": 1}'
+async def test_an_answer_without_a_head_and_one_that_is_none() -> None:
+    page = {"decisions": [], "next": 0, "feed_id": "feed-1"}
+    async with scripted_service() as scripted, client_of(scripted, Time()) as client:
+        scripted.then(says(page), says({**page, "tree_head": None}))
+        assert await client.tree_head() is None  # of a service older than heads
+        assert await client.tree_head() is None  # before the first
+        scripted.answers = [says({**page, "tree_head": {"tree_size": 1}})]
         with pytest.raises(UnexpectedAnswer, match="tree head cannot be used"):
             await client.tree_head()
 

@@ -1,8 +1,9 @@
 """Tree heads of a running service: given to engines, kept outside, one at its end; daily checks."""
 
 import asyncio
+import sqlite3
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.process import ServiceProcess
 from tests.service import TOKEN, WITHIN_S, Clock, Service
 from tests.tampering import Evidence
 from tests.test_crash import PREFIX_PATH, environment, free_port
+from tests.test_evidence_commands import audit
 from tests.test_metrics import figures
 from web import keys
 from web.evidence import tree_state
@@ -149,6 +151,22 @@ async def _covering(http: aiohttp.ClientSession, port: int, position: int) -> An
 
 
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def test_the_read_models_are_compared_too(service: Service) -> None:
+    approval = await service.ask("1_1")
+    await service.notified(approval["approval_id"])
+    await service.quiet()
+    await service.stop()
+    words = ("verify", "--projections", "--no-record")
+    status, said, _ = await audit(evidence_of(service), *words)
+    assert status == 0 and said.splitlines()[-1] == "read models say what the events say"
+    views = evidence_of(service).path
+    with closing(sqlite3.connect(views.with_name(views.name + "-views"))) as connection:
+        connection.execute("UPDATE approvals SET status = 'approved'")
+        connection.commit()
+    status, said, _ = await audit(evidence_of(service), *words)
+    assert status == 1 and "read models differ: approvals [" in said
 
 
 # Once a day.

@@ -1,6 +1,7 @@
 """Whatever is altered in the event store is found, and named."""
 # ruff: noqa: S608  # the statements are made of our own numbers
 
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -18,7 +19,10 @@ from domain import catalogue
 from domain.installation import Installation
 from tests.scenario import NOON
 from tests.tampering import VAULT, Evidence, Tamperer, events, grower, tail_removed
+from web.backup import back_up
 from web.keyring import make_tree_key
+from web.restoring import restore
+from web.settings import read_settings
 
 TRIES, EVENTS = 100, 2_000
 
@@ -320,3 +324,28 @@ def test_heads_of_before_a_restore_have_to_agree_as_far_as_it_was_put_back(
     )
     problem = verifier(*heads).problem
     assert problem is not None and problem.position == 9
+
+
+def test_after_a_real_restore_heads_of_before_agree_as_far_as_it_goes(tmp_path: Path) -> None:
+    evidence = Evidence.made(tmp_path / "store", 100, heads=5)
+    key = base64.b64encode(bytes(32)).decode()  # that of the vault it was made with
+    evidence.path.with_name("events.db.key").write_text(key)
+    settings = read_settings({"FTA_APPROVAL_DATABASE": evidence.url})
+    back_up(settings, tmp_path / "copy.db", lambda line: None)
+    with closing(open_event_store(evidence.url)) as store:
+        store.save(list(events(100, first=500)))
+        while grower(store).grow() is not None:
+            pass
+    kept = evidence.heads()
+    restore(settings, tmp_path / "copy.db", NOON, lambda line: None, replace=True)
+    found = evidence.verify(*kept)
+    assert found.problem is None and found.outside == len(kept) - 1
+    assert found.not_here == 100
+    with closing(open_event_store(evidence.url)) as store:
+        store.save(list(events(200, first=900)))
+        while (head := grower(store).grow()) is not None:
+            kept.append(head)
+    assert len({head.log_id for head in kept}) == 2
+    found = evidence.verify(*kept)
+    assert found.problem is None and found.covered == found.tree_size
+    assert found.outside == len(kept) - 1 and found.not_here == 100

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from eventsourcing.persistence import IntegrityError
+from eventsourcing.persistence import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 
 from adapters.evidence import growing
@@ -302,14 +302,38 @@ def test_the_last_head_of_a_log_is_found_in_a_long_file_of_others(
 
 
 def test_at_the_end_everything_is_covered(
-    store: EventStore, evidence: Evidence, tmp_path: Path
+    store: EventStore, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.save(list(events(5000)))
+    monkeypatch.setattr(growing, "AT_ONCE", 50)
+    store.save(list(events(100)))
     lease = FileLease(tmp_path / "lease")
     TreeKeeper(grower(store.another(), tmp_path / "heads"), lambda head: None).finish(lease)
     lease.release()
     found = evidence.verify(*read_heads(tmp_path / "heads").heads)
-    assert found.covered == found.tree_size > 5000 and found.outside == 3
+    assert found.covered == found.tree_size > 100 and found.outside == 3
+
+
+async def test_what_fails_is_said_once_and_tried_again(
+    store: EventStore, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grows, heads = grower(store), list[TreeHead]()
+    keeper = TreeKeeper(grows, heads.append)
+
+    def fail() -> None:
+        raise OperationalError("disk I/O error")
+
+    with monkeypatch.context() as failing, capture_logs() as logs:
+        failing.setattr(grows, "file_heads", fail)
+        failing.setattr(grows, "grow", fail)
+        for _ in range(3):
+            assert await keeper.look() is False
+    assert [log["log_level"] for log in logs] == ["error", "error"]
+    assert (keeper.problem, keeper.file_problem) == ("disk I/O error", "disk I/O error")
+    with capture_logs() as logs:
+        await keeper.look()
+    assert (keeper.problem, keeper.file_problem) == (None, None)
+    assert [log["log_level"] for log in logs] == ["warning"]
+    assert heads == evidence.heads() != []
 
 
 def test_another_process_that_holds_the_lease_is_not_disturbed(

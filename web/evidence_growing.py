@@ -34,10 +34,12 @@ class TreeKeeper:
         self._on_head = on_head
         self.problem: str | None = None
         """Why events are not covered at present; the next try may mend it."""
+        self._not_filed: str | None = None
 
     @property
     def file_problem(self) -> str | None:
-        return self._grower.file_problem
+        """Why heads wait to be filed outside."""
+        return self._grower.file_problem or self._not_filed
 
     async def run(self) -> None:
         """Once a second, for ever; and at once again while there is more than one portion."""
@@ -50,7 +52,7 @@ class TreeKeeper:
         head = await asyncio.to_thread(self._grow)
         if head is not None:
             self._on_head(head)
-        await asyncio.to_thread(self._grower.file_heads)
+        await asyncio.to_thread(self._file_heads)
         return head is not None and await asyncio.to_thread(self._is_behind)
 
     def finish(self, lease: FileLease) -> None:
@@ -59,16 +61,15 @@ class TreeKeeper:
         does it itself.
         """
         try:
-            if not lease.try_take():
-                return
+            if lease.try_take():
+                until = time.monotonic() + FINISH_WITHIN_S
+                while self._grow() is not None and time.monotonic() < until:
+                    pass
+                self._file_heads()
         except OSError as error:
             log.error("the last events are not covered by a tree head", why=str(error))
-            return
-        until = time.monotonic() + FINISH_WITHIN_S
-        while self._grow() is not None and time.monotonic() < until:
-            pass
-        self._grower.file_heads()
-        self._grower.store.close()
+        finally:
+            self._grower.store.close()
 
     def _grow(self) -> TreeHead | None:
         try:
@@ -79,12 +80,25 @@ class TreeKeeper:
         except CANNOT as error:
             self._failed(str(error))
             return None
-        except Exception:
+        except Exception as error:
             log.exception("growing the tree crashed")
-            self.problem = "it crashed"
+            self.problem = f"it crashed: {error}"
             return None
+        if self.problem is not None:
+            log.warning("events are covered by tree heads again")
         self.problem = None
         return head
+
+    def _file_heads(self) -> None:
+        """What fails now is filed later: the heads are in the database."""
+        try:
+            self._grower.file_heads()
+        except Exception as error:
+            if self._not_filed is None:
+                log.exception("tree heads cannot be filed outside")
+            self._not_filed = str(error)
+        else:
+            self._not_filed = None
 
     def _is_behind(self) -> bool:
         try:
@@ -93,5 +107,7 @@ class TreeKeeper:
             return False
 
     def _failed(self, why: str) -> None:
-        log.error("events are not covered by a tree head", why=why)
+        """Said once; what it is at present stands in the metrics."""
+        if self.problem != why:
+            log.error("events are not covered by a tree head", why=why)
         self.problem = why
