@@ -11,6 +11,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from adapters.store.mapper import UnreadableEvent
+from adapters.store.schema import SCHEMA_VERSION
 from adapters.store.stored_history import WrittenMeanwhile, opened_history
 from domain.commands import ChangeSettings
 from domain.configuration import Change, Via
@@ -296,4 +297,4 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version=99")
     done = typed(tmp_path, NODE)
     assert done.returncode == 1
-    assert "has schema 99, this program knows 1" in done.stderr
+    assert f"has schema 99, this program knows {SCHEMA_VERSION}" in done.stderr

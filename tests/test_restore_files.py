@@ -27,7 +27,7 @@ from tests.test_backup import add, crashed, damaged, founded, rows
 from web.backup import NO_LINKS
 from web.in_force import Secrets
 from web.key_rotation import rotate_secret_key
-from web.parts import build_parts
+from web.parts import build_parts, opened_vault
 from web.rebuilding import rebuild_read_models
 from web.restoring import NotRestored, restore
 from web.restoring_files import StoreInUse, put_in_place
@@ -331,7 +331,8 @@ def test_read_models_of_the_old_store_are_gone_and_those_of_the_new_one_stand(
     folder: Path,
 ) -> None:
     settings = store_in(folder)
-    build_parts(settings, lambda: NOON).store.close()
+    with closing(open_event_store(settings.database)) as store:
+        opened_vault(settings, store, lambda: NOON)
     rebuild_read_models(settings, None)
     put_back(folder)
     with closing(open_event_store(settings.database)) as store:

@@ -337,7 +337,7 @@ def test_after_a_real_restore_heads_of_before_agree_as_far_as_it_goes(tmp_path: 
         while grower(store).grow() is not None:
             pass
     kept = evidence.heads()
-    restore(settings, tmp_path / "copy.db", NOON, lambda line: None, replace=True)
+    restore(settings, tmp_path / "copy.db", NOON, lambda line: None)
     found = evidence.verify(*kept)
     assert found.problem is None and found.outside == len(kept) - 1
     assert found.not_here == 100
