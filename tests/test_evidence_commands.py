@@ -288,6 +288,9 @@ async def test_a_later_head_is_proved_to_add_to_an_earlier_one(
     first, last = evidence.heads()[1], evidence.heads()[-1]
     assert status == 0
     assert f"({last.tree_size} events) begins with all {first.tree_size} events" in said
+    third = heads_file(tmp_path, evidence.heads()[2])
+    status, said = here("check", proof, "--key", key, "--head", third)
+    assert status == 1 and "neither of its heads is one of those given" in said
     for path in (("from", "tree_size"), ("to", "tree_size")):
         bad = altered(json.loads(proof.read_text()), *path, to=one_more)
         (tmp_path / "bad.json").write_text(json.dumps(bad))
