@@ -96,6 +96,18 @@ def reseal(house: House, at: datetime) -> None:
     house.store.change_installation(lambda one: one.reseal({"key-1": "anew"}, "shell:root", at))
 
 
+def restore(house: House, at: datetime) -> None:
+    """The store is put back from a copy, and a link that was offered leads nowhere any more."""
+    configuration = _configuration(house)
+    configuration.withdraw_link("shell:root", at)
+    house.store.save(configuration.collect_events())
+    position = house.store.last_position()
+    feed_id = f"feed-{position}"
+    house.store.change_installation(
+        lambda one: one.restore(feed_id, "shell:root", at, position=position, as_of=at)
+    )
+
+
 def looks_for(at: datetime, by: str, wanted: dict[str, str]) -> RecordSearch:
     return RecordSearch(at=at, by=by, via="page", wanted=wanted)
 
@@ -146,6 +158,7 @@ SETTINGS = st.one_of(
     made(use_link),
     made(rotate, what=st.sampled_from(list(SecretKind)), compromised=st.booleans()),
     RESEALS,
+    made(restore),
 )
 LOOKING = st.one_of(
     made(looks_for, by=READERS, wanted=st.sampled_from([{}, {"status": "approved"}])),
@@ -154,5 +167,5 @@ LOOKING = st.one_of(
     made(verifies, problem=st.sampled_from([None, "position 1 was changed"])),
 )
 BESIDE = st.one_of(SETTINGS, LOOKING)
-IN_THE_HOUSE = (configure, use_link, rotate, reseal)
+IN_THE_HOUSE = (configure, use_link, rotate, reseal, restore)
 """What needs to know what there is."""

@@ -223,3 +223,11 @@ def test_what_somebody_did_with_the_history() -> None:
     )
     audit.verify("service", "service", NOON, **{**found, "problem": "position 3 was changed"})  # type: ignore[arg-type]
     assert told(last_of(audit))[0].endswith(": 发现问题: position 3 was changed")
+
+
+def test_whose_the_tokens_are_is_told_and_no_token() -> None:
+    change = Change(
+        {}, {"api_tokens": "SEALED"}, {"api_tokens": "PRINT"}, {"api_tokens": ["fta", "bcs"]}
+    )
+    event, _ = changed((change, Via.SHELL))
+    assert told(event)[1].endswith(": API tokens replaced (secret), for fta, bcs")

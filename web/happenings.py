@@ -1,7 +1,7 @@
 """What happened beside the approvals, in words: messages, logins, secrets, settings, readers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain.audit import Audit
@@ -85,7 +85,10 @@ def settings_changed(
     if changed.via == Via.ENVIRONMENT and changed.originator_version == 1:
         how = FOUND_AT_FIRST
     public = [_setting(name, value, before) for name, value in changed.values.items()]
-    secret = [_secret_setting(name, given) for name, given in changed.fingerprints.items()]
+    secret = [
+        _secret_setting(name, given, changed.names.get(name, ()))
+        for name, given in changed.fingerprints.items()
+    ]
     what = gettext("；").join([*public, *secret]) or gettext("无")
     told = gettext("；将告知 %(who)s") % {"who": people(changed.told)} if changed.told else ""
     return f"{gettext(how) % {'who': changed.by}}: {one_line(what)}{told}"
@@ -109,9 +112,10 @@ def _setting(name: str, value: str | None, before: Mapping[str, str | None] | No
     return gettext("%(name)s 由“%(old)s”改为“%(new)s”") % {**about, "old": old}
 
 
-def _secret_setting(name: str, fingerprint: str | None) -> str:
+def _secret_setting(name: str, fingerprint: str | None, names: Sequence[str]) -> str:
     text = "%(name)s 已更换（内容保密）" if fingerprint else "%(name)s 已清除"
-    return gettext(text) % {"name": setting_title(name)}
+    whose = gettext("，名称: %(names)s") % {"names": people(names)} if names else ""
+    return gettext(text) % {"name": setting_title(name)} + whose
 
 
 def _received(event: Any) -> str:
