@@ -31,6 +31,7 @@ test-slow: $(DEV_STAMP)  ## the long forms: a hundred kills, many more random hi
 
 pictures: $(DEV_STAMP)  ## what README shows, from the pictures that the tests take
 	$(PYTEST) tests/test_looks.py -k 'accessible and (390 or 1280)'
+	$(PYTEST) tests/test_audit_in_browser.py
 	cp build/screenshots/list-390-zh-light-top.png docs/pictures/todo.png
 	cp build/screenshots/detail-blast-390-zh-light.png docs/pictures/detail.png
 	cp build/screenshots/detail-approved-390-en-dark.png docs/pictures/detail-dark.png
@@ -39,6 +40,7 @@ pictures: $(DEV_STAMP)  ## what README shows, from the pictures that the tests t
 	cp build/screenshots/history-390-zh-light-top.png docs/pictures/history.png
 	cp build/screenshots/configuration-390-zh-light-top.png docs/pictures/configuration.png
 	cp build/screenshots/figures-1280-en-dark-top.png docs/pictures/figures.png
+	cp build/screenshots/audit-approval-1280-light.png docs/pictures/audit.png
 
 contract: $(DEV_STAMP) $(CONTRACT_STAMP)  ## schemathesis against the engine API, minutes, other cases each time
 	$(CONTRACT) --max-examples 400
