@@ -54,10 +54,11 @@ check: $(DEV_STAMP)  ## lint, format check, types, nothing too new for old brows
 	$(BIN)/mypy
 	$(BIN)/python -m tests.old_browsers web/static adapters/simulator/static
 
-bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办 and /audit/
+bench: $(DEV_STAMP)  ## the benchmark: ratios in one run, as JSON and a table; HISTORY=1000000 for 待办, /audit/ and audit commands
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.todo $(if $(HISTORY),--history $(HISTORY))
 	$(BIN)/python -m benchmarks.audit_pages $(if $(HISTORY),--history $(HISTORY))
+	$(BIN)/python -m benchmarks.audit --events $(or $(HISTORY),100000)
 
 format: $(DEV_STAMP)  ## write the code as the format check wants it
 	$(BIN)/ruff format .

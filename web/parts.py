@@ -133,6 +133,17 @@ def _opens(store: EventStore, clock: Callable[[], datetime], key: bytes) -> bool
     return True
 
 
+def _runner(store: EventStore, read_models: ReadModelDatabase) -> ProjectionRunner:
+    """From where the read models are; from the beginning where that has not happened."""
+    runner = ProjectionRunner(store.another(), read_models)
+    if runner.position <= store.last_position():
+        return runner
+    log.warning("read models are ahead of the events and begin anew")
+    with read_models.transaction() as tables:
+        read_models.reset(tables, {projection.name: projection.schema for projection in ALL})
+    return ProjectionRunner(runner.source, read_models)
+
+
 def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     """
     Open the store and its read models, with nothing running yet.
@@ -152,13 +163,7 @@ def build_parts(settings: Settings, clock: Callable[[], datetime]) -> Parts:
     keyring = Keyring(lambda: store.found(clock()), vault)
     in_force = SettingsInForce(settings, store, Secrets(vault, keyring.fingerprint_key()))
     read_models = open_read_models(settings, store, feed_id)
-    runner = ProjectionRunner(store.another(), read_models)
-    if runner.position > store.last_position():
-        # An older copy of the store was put back: what the read models know has not happened.
-        log.warning("read models are ahead of the events and begin anew")
-        with read_models.transaction() as tables:
-            read_models.reset(tables, {projection.name: projection.schema for projection in ALL})
-        runner = ProjectionRunner(runner.source, read_models)
+    runner = _runner(store, read_models)
 
     def directory_at(position: int) -> Directory:
         if runner.failure is not None:
