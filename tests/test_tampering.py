@@ -4,6 +4,7 @@
 import base64
 import json
 import random
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -169,7 +170,7 @@ def test_an_event_of_the_last_second_is_not_covered(evidence: Evidence) -> None:
         make_tree_key(store, VAULT, NOON, "shell:lisi")
         found = evidence.verify()
         assert found.problem is None and found.covered == found.tree_size - 1
-    evidence.alter("UPDATE stored_events SET state = 'x' WHERE position = "
+    evidence.alter("UPDATE stored_events SET state = x'78' WHERE position = "
                    "(SELECT MAX(position) FROM stored_events)")  # fmt: skip
     problem = evidence.verify().problem
     assert problem is not None and problem.kind == "unreadable"
@@ -214,6 +215,75 @@ def test_an_index_that_hides_an_event_is_found(evidence: Evidence) -> None:
     evidence.path.write_bytes(raw)
     problem = evidence.verify().problem
     assert problem is not None and problem.kind == "database"
+
+
+STREAM_AT_100 = "(SELECT originator_id FROM stored_events WHERE position = 100)"
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "which"),
+    [
+        ("originator_id", "BLOB", f"originator_id = {STREAM_AT_100}"),
+        ("topic", "BLOB", "position = 100"),
+        ("state", "TEXT", "position = 100"),
+    ],
+)
+def test_an_event_that_nobody_finds_any_more_by_its_name_is_found(
+    evidence: Evidence, column: str, kind: str, which: str
+) -> None:
+    """The bytes are the same; SQLite takes no text for equal to bytes."""
+    ((stream,),) = evidence.rows("SELECT originator_id FROM stored_events WHERE position = 100")
+    evidence.alter(f"UPDATE stored_events SET {column} = CAST({column} AS {kind}) WHERE {which}")
+    problem = evidence.verify().problem
+    assert problem is not None
+    assert (problem.kind, problem.stream) == ("changed", stream)
+    assert "stored as bytes" in problem.sentence
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE tree_leaves SET leaf_hash = CAST(leaf_hash AS TEXT) WHERE leaf_index = 9", "leaf"),
+        ("UPDATE tree_heads SET head = CAST(head AS BLOB)", "head"),
+    ],
+)
+def test_a_record_that_is_stored_as_something_else_is_found(
+    evidence: Evidence, statement: str, kind: str
+) -> None:
+    evidence.alter(statement)
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == kind
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sqlite_sequence SET seq = NULL WHERE name = 'stored_events'",
+        "UPDATE sqlite_sequence SET seq = 'many' WHERE name = 'stored_events'",
+        "INSERT INTO sqlite_sequence VALUES ('stored_events', 999999)",
+        "DELETE FROM sqlite_sequence",
+    ],
+)
+def test_a_last_position_that_is_no_number_is_a_finding(evidence: Evidence, statement: str) -> None:
+    evidence.alter(statement)
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == "database"
+    assert "the last position given" in problem.sentence
+
+
+@pytest.mark.parametrize("name", ["sieve", "events_are_never_changed"])
+def test_a_trigger_that_keeps_events_from_the_store_is_found(evidence: Evidence, name: str) -> None:
+    """A refusal that is ignored so is told to nobody, and leaves nothing in the store."""
+    evidence.alter()
+    with closing(sqlite3.connect(evidence.path)) as connection:
+        connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+        connection.execute(
+            f"CREATE TRIGGER {name} BEFORE INSERT ON stored_events "
+            "WHEN NEW.topic = 'approval.rejected' BEGIN SELECT RAISE(IGNORE); END"
+        )
+    problem = evidence.verify().problem
+    assert problem is not None and problem.kind == "database"
+    assert name in problem.sentence
 
 
 @pytest.mark.parametrize("position", [0, -5])

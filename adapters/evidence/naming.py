@@ -48,6 +48,14 @@ class Problem:
         return cls(kind, sentence, position, stream, _number(row[2]), other)
 
     @classmethod
+    def mistyped(cls, snapshot: Snapshot, table: str, number: int) -> "Problem":
+        """The bytes are those that were recorded, and SQLite takes them for something else."""
+        what = "was altered: a text of it is stored as bytes, or bytes as a text"
+        if table == "stored_events":
+            return cls.of_row("changed", next(snapshot.events(number))[0], what)
+        return cls("leaf" if table == "tree_leaves" else "head", f"row {number} of {table} {what}")
+
+    @classmethod
     def removed(cls, snapshot: Snapshot, leaf: Leaf, now: str = "") -> "Problem":
         """What stood at the position of a leaf is nowhere any more."""
         position = leaf[1]

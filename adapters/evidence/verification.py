@@ -249,11 +249,12 @@ class Verifier:
         if largest is not None:
             raise ProblemFound(Problem.tail(found.position, size, largest, "a head from outside"))
         given = self._snapshot.last_given()
-        if given > found.position:
+        if given is not None and given > found.position:
             raise ProblemFound(Problem.tail_by_position(found.position, given))
-        if given < found.position:
+        if given != found.position:
+            shown = "no one number" if given is None else given
             raise ProblemFound(
-                Problem("database", f"the last position given is recorded as {given}, not as "
+                Problem("database", f"the last position given is recorded as {shown}, not as "
                         f"{found.position}: the memory of removed rows was altered")
             )  # fmt: skip
         if (leaves := self._snapshot.leaf_count()) != found.covered:
@@ -268,9 +269,14 @@ class Verifier:
 
     def _damage(self) -> Problem | None:
         """What may be the cause of everything else: an index that hides what is there, say."""
-        if (damage := self._snapshot.damage()) is None:
-            return None
-        return Problem("database", f"SQLite finds its file damaged: {damage}")
+        if (damage := self._snapshot.damage()) is not None:
+            return Problem("database", f"SQLite finds its file damaged: {damage}")
+        if (mistyped := self._snapshot.mistyped()) is not None:
+            return Problem.mistyped(self._snapshot, *mistyped)
+        if (trigger := self._snapshot.foreign_trigger()) is not None:
+            what = f"the trigger {trigger} is not one of this program: it may keep events from it"
+            return Problem("database", what)
+        return None
 
 
 class _StoredHeads:

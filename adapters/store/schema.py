@@ -82,6 +82,13 @@ CREATE = [
     *_forbid("tree_leaves", "leaves", "leaf_index = NEW.leaf_index OR position = NEW.position"),
     *_forbid("tree_heads", "heads", "tree_size = NEW.tree_size"),
 ]
+NEW_TRIGGER = "CREATE TRIGGER IF NOT EXISTS "
+TRIGGERS = {
+    statement.split()[5]: statement.strip().replace(" IF NOT EXISTS", "", 1)
+    for statement in CREATE
+    if statement.strip().startswith(NEW_TRIGGER)
+}
+"""By name, as SQLite keeps them."""
 
 
 class NewerStore(Exception):

@@ -11,10 +11,21 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from adapters.store.event_store import sqlite_path
-from adapters.store.schema import SCHEMA_VERSION, NewerStore
+from adapters.store.schema import SCHEMA_VERSION, TRIGGERS, NewerStore
 
 AT_ONCE = 2048
 LEAST = -(2**63)
+
+MISTYPED = (
+    (
+        "stored_events",
+        "position",
+        "typeof(originator_id) <> 'text' OR typeof(topic) <> 'text' OR typeof(state) <> 'blob'",
+    ),
+    ("tree_leaves", "leaf_index", "typeof(leaf_hash) <> 'blob'"),
+    ("tree_heads", "tree_size", "typeof(head) <> 'text'"),
+)
+"""Table, what its rows are numbered by, and what no row is that this program stored."""
 
 Row = tuple[int, bytes, int, bytes, bytes]
 """Position, stream, version, topic, state."""
@@ -120,10 +131,34 @@ class Snapshot:
         ):
             yield from (name.decode() for (name,) in portion)
 
-    def last_given(self) -> int:
-        """The last position that was ever given to an event, removed ones included."""
-        found = self._one("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
-        return int(found[0]) if found else 0
+    def last_given(self) -> int | None:
+        """
+        The last position that was ever given to an event, removed ones included; None: what SQLite
+        remembers of it is no one number.
+        """
+        found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'")
+        if len(found) > 1 or (found and not isinstance(found[0][0], int)):
+            return None
+        return found[0][0] if found else 0
+
+    def mistyped(self) -> tuple[str, int] | None:
+        """
+        A table, and the number of the first row in it with a text that is stored as bytes, or the
+        other way round. The bytes are the same, and so is the leaf; but SQLite takes no text for
+        equal to bytes, so whoever asks for the row by that text is not given it.
+        """
+        for table, number, wrong in MISTYPED if self.has_tree else MISTYPED[:1]:
+            # In order of the numbers, so that the first one ends it.
+            statement = f"SELECT {number} FROM {table} WHERE {wrong} ORDER BY {number} LIMIT 1"  # noqa: S608  # ours
+            if (found := self._one(statement)) is not None:
+                return table, found[0]
+        return None
+
+    def foreign_trigger(self) -> str | None:
+        """The name of one that is not as this program makes it: it does things to what is added."""
+        found = self._all("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY 1")
+        there = ((_text(name), _text(sql)) for name, sql in found)
+        return next((name for name, sql in there if TRIGGERS.get(name) != sql), None)
 
     def first_gap(self, after: int = 0, before: int = 2**63 - 1) -> Gap | None:
         """
