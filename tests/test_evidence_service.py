@@ -1,6 +1,7 @@
 """Tree heads of a running service: given to engines, kept outside, one at its end; daily checks."""
 
 import asyncio
+import json
 import sqlite3
 import threading
 from contextlib import AsyncExitStack, closing
@@ -32,7 +33,7 @@ from tests.test_evidence_commands import audit
 from tests.test_metrics import figures
 from web import keys
 from web.evidence import tree_state
-from web.evidence_checking import DailyCheck
+from web.evidence_checking import HEADS_AT_ONCE, DailyCheck
 
 
 def evidence_of(service: Service) -> Evidence:
@@ -218,6 +219,29 @@ async def test_what_is_wrong_is_said_loudly_and_recorded(service: Service, clock
     assert state is not None and state.verified is not None
     assert state.verified.problem == found.problem.sentence
     assert (await figures(service))["audit_problem"] == 1
+
+
+class Turns(threading.Event):
+    """Counts how often the verification made room for others."""
+
+    count = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.count += 1
+        return super().wait(timeout)
+
+
+async def test_the_service_has_its_turn_while_many_heads_from_outside_are_read(
+    service: Service, tmp_path: Path
+) -> None:
+    app, turns = service.app, Turns()
+    head = await head_covering(service, await service.quiet())
+    file = tmp_path / "heads.jsonl"
+    file.write_text((json.dumps(head) + "\n") * (3 * HEADS_AT_ONCE))
+    settings = app[keys.IN_FORCE].given.model_copy(update={"tree_heads": str(file)})
+    check = DailyCheck(settings, app[keys.READING], app[keys.WRITER], app[keys.CLOCK], rest=0)
+    assert (await asyncio.to_thread(check._verify, turns)).outside == 1
+    assert turns.count >= 3
 
 
 class Slow(DailyCheck):

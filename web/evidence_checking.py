@@ -5,14 +5,14 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import structlog
 from eventsourcing.domain import EventSourcingError
 
 from adapters.evidence.head_file import heads_in
-from adapters.evidence.heads import BadHead
+from adapters.evidence.heads import BadHead, TreeHead
 from adapters.evidence.keys import BadKey, public_keys
 from adapters.evidence.logs import made_keys
 from adapters.evidence.outside import in_order
@@ -31,6 +31,7 @@ EVERY = timedelta(days=1)
 LOOK_EVERY_S = 60.0
 # Of the time that a portion took: others want the interpreter, too.
 REST = 2.0
+HEADS_AT_ONCE = 500
 BY_ITSELF = "service"
 CANNOT = (OSError, sqlite3.Error, EventSourcingError, NewerStore, BadHead, BadKey)
 
@@ -98,8 +99,15 @@ class DailyCheck:
                 raise _Stopped
             worked_since = time.monotonic()
 
+        def resting(heads: Iterable[TreeHead]) -> Iterator[TreeHead]:
+            for count, head in enumerate(heads, 1):
+                if count % HEADS_AT_ONCE == 0:
+                    rest(count)
+                yield head
+
         file = heads_file(self._settings)
-        outside = () if file is None else heads_in(file, [])
+        # A file of years is read before the first event is: it, too, has to leave room.
+        outside = resting(() if file is None else heads_in(file, []))
         with opened_snapshot(self._settings.database) as snapshot, in_order(outside) as ordered:
             keys = public_keys(made.public for made in made_keys(snapshot))
             return Verifier(snapshot, keys, ordered, rest).run()
