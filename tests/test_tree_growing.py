@@ -1,6 +1,7 @@
 """The tree grows after the events: whole after a kill, once for two processes, and outside too."""
 
 import asyncio
+import base64
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from structlog.testing import capture_logs
 from adapters.evidence import growing
 from adapters.evidence.growing import Grower, TreeDamaged
 from adapters.evidence.head_file import append_heads, last_size, read_heads
-from adapters.evidence.heads import TreeHead, read_head
+from adapters.evidence.heads import BadHead, TreeHead, read_head
+from adapters.evidence.merkle import Frontier
 from adapters.store.event_store import EventStore, open_event_store
 from adapters.store.lease import FileLease
 from adapters.store.schema import SCHEMA_VERSION
@@ -109,6 +112,27 @@ def test_without_its_shortcut_it_begins_with_the_leaves(
         evidence.alter(damage)
         assert grower(store).grow() is not None
     assert evidence.verify().problem is None
+
+
+def test_no_head_is_signed_upon_one_that_this_store_did_not_sign(
+    store: EventStore, evidence: Evidence
+) -> None:
+    """Else whoever has the database alone would have what they made of it vouched for."""
+    store.save(list(events(20)))
+    last = all_of(grower(store))[-1]
+    evidence.alter("UPDATE tree_leaves SET leaf_hash = zeroblob(32) WHERE leaf_index = 3")
+    made_up = Frontier()
+    made_up.extend([leaf for _, leaf in store.recorder.tree.leaf_hashes(0, last.tree_size)])
+    root = base64.b64encode(made_up.root()).decode()
+    evidence.alter(
+        "DELETE FROM tree_frontier",
+        "DELETE FROM tree_heads",
+        f"INSERT INTO tree_heads VALUES ({last.tree_size}, "  # noqa: S608  # a head of our own
+        f"'{replace(last, root_hash=root).text()}')",
+    )
+    store.save(list(islice(events(40), 20, 40)))
+    with pytest.raises(BadHead, match="signature"):
+        grower(store).grow()
 
 
 def test_no_head_is_signed_upon_leaves_that_were_altered(

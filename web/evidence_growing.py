@@ -10,13 +10,14 @@ from eventsourcing.persistence import IntegrityError
 
 from adapters.evidence.growing import Grower, TreeDamaged
 from adapters.evidence.heads import BadHead, TreeHead
+from adapters.evidence.keys import BadKey
 from adapters.store.lease import FileLease
 from web.vault import WrongSecretKey
 
 LOOK_EVERY_S = 1.0
 # Of a store that has no tree yet; the rest is covered after the next start.
 FINISH_WITHIN_S = 5.0
-CANNOT = (EventSourcingError, TreeDamaged, BadHead, WrongSecretKey)
+CANNOT = (EventSourcingError, TreeDamaged, BadHead, BadKey, WrongSecretKey)
 
 log = structlog.get_logger()
 

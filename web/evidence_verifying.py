@@ -31,8 +31,8 @@ from web.shell_account import shell_account
 
 IN_ITSELF = (
     "consistent in itself. Without a head from outside this does not show that nobody with the "
-    "database and its key made all of it anew, or took away the newest events and their heads: "
-    "give --heads what an engine or another machine has kept (docs/audit.md)"
+    "database made all of it anew and had it signed, or took away the newest events and their "
+    "heads: give --heads what an engine or another machine has kept (docs/audit.md)"
 )
 OWN_KEY = "the heads are signed with keys that the store itself names: --key takes yours instead"
 

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eventsourcing.persistence import Notification
 
 from adapters.evidence.head_file import append_heads, last_size
-from adapters.evidence.heads import TreeHead, read_head, signed
+from adapters.evidence.heads import TreeHead, check_signature, read_head, signed
+from adapters.evidence.keys import public_keys
 from adapters.evidence.leaf import StoredRow, leaf_hashes
 from adapters.evidence.merkle import Frontier
 from adapters.store.event_store import EventStore
 from adapters.store.tree import Tree
+from domain.installation import STREAM, Installation, SecretKind
 
 # Events in one transaction: few enough that whoever else writes waits for milliseconds.
 AT_ONCE = 2000
@@ -57,6 +59,8 @@ class Grower:
         self._clock = clock
         self._file = file
         self._filed: int | None = None
+        self._trusted: str | None = None
+        """The text of a head whose signature was looked at."""
         self._turn = threading.Lock()
         self.file_problem: str | None = None
         """Why heads wait to be added to the file; None: all of them stand there."""
@@ -127,7 +131,7 @@ class Grower:
         kept = self._tree.standing()
         if kept.head is None:
             return Frontier(), 0
-        head = read_head(kept.head)
+        head = self._trusted_head(kept.head)
         if kept.tree_size == head.tree_size:
             with suppress(ValueError):
                 frontier = Frontier(kept.tree_size, kept.roots)
@@ -137,6 +141,16 @@ class Grower:
         if frontier.root() != head.root:
             raise TreeDamaged("the recorded leaves do not give the newest head: see audit verify")
         return frontier, head.position
+
+    def _trusted_head(self, text: str) -> TreeHead:
+        """Signed by a key of this store: what is signed upon it vouches for all that it covers."""
+        head = read_head(text)
+        if text != self._trusted:
+            installation = self.store.load(Installation, STREAM)
+            made = installation.made(SecretKind.TREE_KEY) if installation else []
+            check_signature(head, public_keys(one.public for one in made))
+            self._trusted = text
+        return head
 
     def _of_leaves(self, size: int) -> Frontier:
         """Computed anew from all of them."""
