@@ -339,6 +339,46 @@ def test_a_head_that_was_kept_tells_from_a_log_made_anew(
     assert problem.between == (0, kept.tree_size) and "from outside" in problem.sentence
 
 
+def test_a_head_that_was_kept_is_not_left_aside_because_the_log_has_another_name(
+    evidence: Evidence,
+) -> None:
+    kept = evidence.heads()[3]
+    evidence.alter(
+        f"UPDATE stored_events SET state = CAST(replace(state, '{kept.log_id}', "
+        f"'{'0' * len(kept.log_id)}') AS BLOB) WHERE originator_id = 'installation'",
+        "DELETE FROM tree_heads",
+        "DELETE FROM tree_leaves",
+        "DELETE FROM tree_frontier",
+    )
+    with closing(open_event_store(evidence.url)) as store:
+        while grower(store).grow() is not None:
+            pass
+    assert evidence.verify().problem is None
+    newer = evidence.heads()[0]  # signed after it
+    for outside in ([kept], [kept, newer]):
+        problem = evidence.verify(*outside).problem
+        assert problem is not None and "a log that it does not know" in problem.sentence
+
+
+def test_heads_of_between_two_restores_are_left_aside(tmp_path: Path) -> None:
+    evidence = Evidence.made(tmp_path / "store", 100, heads=5)
+    key = base64.b64encode(bytes(32)).decode()  # that of the vault it was made with
+    evidence.path.with_name("events.db.key").write_text(key)
+    settings = read_settings({"FTA_APPROVAL_DATABASE": evidence.url})
+    back_up(settings, tmp_path / "copy.db", lambda line: None)
+    kept = evidence.heads()
+    restore(settings, tmp_path / "copy.db", NOON, lambda line: None)
+    with closing(open_event_store(evidence.url)) as store:
+        between = grower(store).grow()
+    assert between is not None
+    restore(settings, tmp_path / "copy.db", NOON, lambda line: None)
+    found = evidence.verify(*kept, between)
+    assert found.problem is None
+    assert (found.foreign, found.outside) == (1, len(kept))
+    problem = evidence.verify(between).problem
+    assert problem is not None and "another copy of the store" in problem.sentence
+
+
 def test_a_head_that_nobody_signed_is_not_believed(evidence: Evidence) -> None:
     head = evidence.heads()[3]
     forged = replace(head, root_hash=evidence.heads()[2].root_hash)

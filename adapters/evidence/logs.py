@@ -63,6 +63,11 @@ class Logs:
         """Whether it is of this store, now or before it was put back."""
         return head.log_id == self.current or head.log_id in self.ended_at
 
+    @property
+    def were_put_back(self) -> bool:
+        """Whether this store says that it was ever restored from a copy."""
+        return bool(self.ended_at)
+
     def is_beyond(self, head: TreeHead) -> bool:
         """Whether it covers events that an earlier log had and this copy of it does not."""
         return head.tree_size > self.ended_at.get(head.log_id, head.tree_size)

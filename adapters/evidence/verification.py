@@ -79,6 +79,7 @@ class Verifier:
         self._agreed: TreeHead | None = None
         self._stored = _StoredHeads(snapshot)
         self._outside = OrderedHeads(iter(())) if outside is None else outside
+        self._stranger: TreeHead | None = None
         self.found = Verification()
 
     def run(self) -> Verification:
@@ -229,11 +230,37 @@ class Verifier:
         """
         if not self._logs.knows(head):
             self.found.foreign += 1
+            if self._stranger is None and self._is_signed(head):
+                self._stranger = head
             return False
         if self._logs.is_beyond(head):
             self.found.not_here = max(self.found.not_here, self._logs.lost(head))
             return False
         return True
+
+    def _is_signed(self, head: TreeHead) -> bool:
+        try:
+            check_signature(head, self._keys)
+        except BadHead:
+            return False
+        return True
+
+    def _check_stranger(self) -> None:
+        """
+        A head that our key signed, of a log that this store does not know: its name was altered,
+        so that what was kept outside would be left aside. Or a copy was put back twice, and the
+        head is of the time between: then the store says so, and older heads agree.
+        """
+        if (head := self._stranger) is None:
+            return
+        if self.found.outside and self._logs.were_put_back:
+            return
+        what = (
+            f"a head from outside, of size {head.tree_size}, signed {head.timestamp}, is signed by "
+            "a key of this store, and of a log that it does not know: the name of its log was "
+            "altered, or this is another copy of the store that the head is of"
+        )
+        raise ProblemFound(Problem("head", what))
 
     def _check_end(self) -> None:
         found, size = self.found, self._frontier.size
@@ -248,6 +275,7 @@ class Verifier:
                 largest = head_outside
         if largest is not None:
             raise ProblemFound(Problem.tail(found.position, size, largest, "a head from outside"))
+        self._check_stranger()
         given = self._snapshot.last_given()
         if given is not None and given > found.position:
             raise ProblemFound(Problem.tail_by_position(found.position, given))
