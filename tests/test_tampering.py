@@ -22,7 +22,7 @@ from tests.scenario import NOON
 from tests.tampering import VAULT, Evidence, Tamperer, events, grower, tail_removed
 from web.backup import back_up
 from web.keyring import make_tree_key
-from web.restoring import restore
+from web.restoring import NotRestored, restore
 from web.settings import read_settings
 
 TRIES, EVENTS = 100, 2_000
@@ -459,3 +459,21 @@ def test_after_a_real_restore_heads_of_before_agree_as_far_as_it_goes(tmp_path: 
     found = evidence.verify(*kept)
     assert found.problem is None and found.covered == found.tree_size
     assert found.outside == len(kept) - 1 and found.not_here == 100
+
+
+def test_a_copy_with_a_trigger_that_swallows_the_restore_is_not_put_back(tmp_path: Path) -> None:
+    """The feed would be what it was, and permits of before would count."""
+    evidence = Evidence.made(tmp_path / "store", 100, heads=5)
+    evidence.path.with_name("events.db.key").write_text(base64.b64encode(bytes(32)).decode())
+    settings = read_settings({"FTA_APPROVAL_DATABASE": evidence.url})
+    copy = tmp_path / "copy.db"
+    back_up(settings, copy, lambda line: None)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute(
+            "CREATE TRIGGER sieve BEFORE INSERT ON stored_events "
+            "WHEN NEW.originator_id = 'installation' BEGIN SELECT RAISE(IGNORE); END"
+        )
+    before = evidence.rows("SELECT * FROM stored_events")
+    with pytest.raises(NotRestored, match="sieve"):
+        restore(settings, copy, NOON, lambda line: None)
+    assert evidence.rows("SELECT * FROM stored_events") == before

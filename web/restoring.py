@@ -10,8 +10,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from adapters.store.copies import side_files
-from adapters.store.event_store import restoring_lease, sqlite_path
+from adapters.store.event_store import SQLITE_URL, restoring_lease, sqlite_path
 from adapters.store.lease import FileLease
+from adapters.store.snapshot import opened_snapshot
 from web.backup_check import altered, checked_copy, progress_bars, sizes
 from web.parts import beside_database
 from web.restoring_events import Restored, Restoring, make_harmless
@@ -151,8 +152,19 @@ def _prepared(
         with os.fdopen(descriptor, "wb") as target, copy.open("rb") as source:
             shutil.copyfileobj(source, target, 1 << 20)
         inventory = checked_copy(part, task)
+        _check_triggers(part)
         restoring = Restoring(part, inventory, shell_account(), at, altered(part, task))
         return restoring, make_harmless(restoring, views, vault, task("read models"))
+
+
+def _check_triggers(part: Path) -> None:
+    """A strange one may swallow what makes the copy harmless, and nobody would be told."""
+    with opened_snapshot(f"{SQLITE_URL}{part.absolute()}") as snapshot:
+        if (name := snapshot.foreign_trigger()) is not None:
+            raise NotRestored(
+                f"the copy has a trigger {name} that is not of this program: "
+                "look what it does, and drop it from a copy of the copy"
+            )
 
 
 def _let_belong_to_whom_it_did(part: Path, database: Path) -> None:
