@@ -217,6 +217,19 @@ def test_an_index_that_hides_an_event_is_found(evidence: Evidence) -> None:
     assert problem is not None and problem.kind == "database"
 
 
+@pytest.mark.parametrize("public", ['"!!', '7,"was":"'])
+def test_an_event_that_names_no_key_any_more_is_found_as_every_other(
+    evidence: Evidence, public: str
+) -> None:
+    evidence.alter(
+        f"""UPDATE stored_events SET state = CAST(replace(CAST(state AS TEXT), '"public":"',
+        '"public":{public}') AS BLOB) WHERE topic = 'installation.secret-made'"""
+    )
+    problem = evidence.verify().problem
+    assert problem is not None
+    assert (problem.kind, problem.stream) == ("changed", "installation")
+
+
 STREAM_AT_100 = "(SELECT originator_id FROM stored_events WHERE position = 100)"
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from adapters.evidence.heads import TreeHead
+from adapters.evidence.keys import BadKey, public_keys
 from adapters.store.snapshot import Snapshot
 
 INSTALLATION = "installation"
@@ -23,13 +24,15 @@ class MadeKey:
 
 
 def made_keys(snapshot: Snapshot) -> list[MadeKey]:
-    """The one in use last."""
+    """The one in use last. What an altered event says is no key is left out: the verification has
+    to get as far as that event."""
     found = []
     for _, (_, _, _, topic, state) in snapshot.of_stream(INSTALLATION):
         if topic == SECRET_MADE:
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, AttributeError, BadKey):
                 said = json.loads(state)
                 if said["kind"] == TREE_KEY:
+                    public_keys([said["public"]])
                     found.append(MadeKey(said["key_id"], said["public"], said["timestamp"]))
     return found
 
