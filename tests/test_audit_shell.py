@@ -235,6 +235,8 @@ async def test_whoever_reads_may_stop_reading(house: House, tmp_path: Path) -> N
     [
         (["search", "--from", "yesterday"], "'yesterday' is no time"),
         (["search", "--to", "9999-12-31"], "'9999-12-31' is no time"),
+        (["search", "--from", "2026-05-05", "--to", "2026-05-04"], "--to: is before --from"),
+        (["export", "--from", "2026-05-05T08:00", "--to", "2026-05-05T07:59"], "--to: is before"),
         (["search", "--status", "done"], "done"),
         (["search", "--channel", "page"], "'page' is none of wecom-text"),
         (["search", "--events", "secrets"], "'secrets' is none of all"),

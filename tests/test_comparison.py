@@ -1,6 +1,7 @@
 """Read models are compared with what follows from the events, and the first difference is named."""
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -159,6 +160,9 @@ def test_what_was_found_is_said(views: Path, given: Settings) -> None:
     assert lines[0] == "read models say what the events say"
     assert lines[1].startswith("read models differ: approvals [approval_id=")
     assert "fta-approval projections rebuild" in lines[2]
+    assert not tell_differences(given, lines.append, as_json=True)
+    found = json.loads(lines[3])
+    assert found == {"ok": False, "read_models": [lines[1].removeprefix("read models differ: ")]}
 
 
 def test_without_read_models_there_is_nothing_to_compare(tmp_path: Path, given: Settings) -> None:

@@ -114,6 +114,34 @@ async def test_heads_from_outside_are_what_it_agrees_with(
     assert evidence.rows("SELECT 1 FROM stored_events WHERE topic = 'audit.verified'") == []
 
 
+@pytest.mark.parametrize("text", ["", "no head\n", "{}", '{"tree_head": null}'])
+async def test_a_file_that_was_named_and_holds_no_head_is_not_passed_over(
+    evidence: Evidence, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "heads.jsonl"
+    file.write_text(text)
+    status, said, errors = await audit(evidence, "verify", "--heads", file)
+    assert (status, said) == (1, "")
+    assert f"{file} holds no tree head" in errors
+    status, said, _ = await audit(evidence, "verify", FTA_APPROVAL_TREE_HEADS=str(file))
+    assert status == 0 and "consistent in itself. Without" in said  # it may be new
+
+
+async def test_a_head_may_stand_over_several_lines_and_in_the_answer_of_an_engine(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    head, file = json.loads(evidence.heads()[0].text()), tmp_path / "head.json"
+    decisions = [{"id": number, "message": "重" * 100} for number in range(100)]
+    for text in (
+        json.dumps(head, indent=2),
+        json.dumps({"decisions": decisions, "tree_head": head}),
+    ):
+        file.write_text(text)
+        status, said, _ = await audit(evidence, "verify", "--no-record", "--heads", file)
+        assert status == 0 and "agrees with 1 head from outside" in said
+        assert "unfinished" not in said
+
+
 async def test_a_key_from_outside_goes_before_those_of_the_store(
     evidence: Evidence, tmp_path: Path
 ) -> None:
@@ -125,7 +153,7 @@ async def test_a_key_from_outside_goes_before_those_of_the_store(
     status, said, _ = await audit(evidence, "verify", "--no-record", "--key", other)
     assert status == 1 and "is none of the keys" in said
     status, _, errors = await audit(evidence, "verify", "--key", "short")
-    assert status == 1 and "is not a public key" in errors
+    assert status == 1 and "'short' is neither a public key (base64 of 32 bytes) nor" in errors
 
 
 async def test_what_is_wrong_is_the_last_line_and_the_status(
@@ -275,7 +303,39 @@ async def test_an_altered_event_is_not_proved(evidence: Evidence) -> None:
     status, said, errors = await audit(evidence, "prove", "3_1")
     assert status == 1 and said == "" and "was altered: see audit verify" in errors
     status, _, errors = await audit(evidence, "prove", "no_such")
-    assert status == 1 and "there is no approval-no_such" in errors
+    assert status == 1 and "there is no approval no_such" in errors
+
+
+async def test_events_that_a_proof_does_not_hold_are_counted(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    early = heads_file(tmp_path, evidence.heads()[1])  # between two events of 15_1
+    status, said, errors = await audit(evidence, "prove", "15_1", "--head", early)
+    left_out = json.loads(said)["not_covered"]
+    assert status == 0 and left_out > 0
+    assert f"not in the proof: the newest {left_out} of its events, which that head" in errors
+    status, _, errors = await audit(evidence, "prove", "15_1")
+    assert (status, errors) == (0, "")
+
+
+def test_whoever_reads_may_stop_reading(evidence: Evidence, tmp_path: Path) -> None:
+    for words in (
+        *(("audit", *command.split()) for command in ("show 3_1", "replay --at now", "prove 3_1")),
+        ("backup", str(tmp_path / "copy.db")),
+    ):
+        nobody, stdout = os.pipe()
+        os.close(nobody)
+        with os.fdopen(stdout, "wb") as pipe:
+            done = subprocess.run(
+                [SCRIPT, *words],
+                env={"PATH": "/usr/bin:/bin", "FTA_APPROVAL_DATABASE": evidence.url},
+                stdout=pipe,
+                stderr=subprocess.PIPE,
+                timeout=ENDED_WITHIN_S,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert b"Broken" not in done.stderr and b"Traceback" not in done.stderr, words
 
 
 async def test_a_later_head_is_proved_to_add_to_an_earlier_one(
@@ -313,8 +373,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         "NOT proved: it is no proof of this program\n",
     )
     assert here("check", tmp_path / "proof")[0] == 2
-    status, said = here("check", tmp_path / "proof", "--key", tmp_path / "proof")
-    assert status == 1 and "is not a public key" in said
+    for wrong in (b"{}", b"\xf8\x00"):
+        (tmp_path / "proof").write_bytes(wrong)
+        status, said = here("check", tmp_path / "proof", "--key", tmp_path / "proof")
+        assert status == 1
+        assert said == f"Error: {tmp_path / 'proof'} holds a line that begins with no public key\n"
+    key = ("--key", "A" * 43 + "=", "--head", tmp_path / "proof")
+    status, said = here("check", tmp_path / "proof", *key)
+    assert (status, said) == (1, f"Error: {tmp_path / 'proof'} holds no tree head: it is no JSON\n")
 
 
 async def test_public_keys_are_printed_for_people_and_programs(evidence: Evidence) -> None:

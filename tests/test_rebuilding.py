@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+from projections.runner import ALL
 from tests.conftest import StartService
 from tests.process import SCRIPT
 from tests.service import Service
@@ -49,6 +50,11 @@ def test_an_unknown_read_model_is_named_with_those_there_are(tmp_path: Path) -> 
     done = rebuild(tmp_path / "none.db", "nope")
     assert done.returncode == 2
     assert "'nope' is none of approvals, todo, decision_feed" in done.stderr
+
+
+def test_the_help_names_every_read_model() -> None:
+    said = " ".join(rebuild(Path("unread"), "--help").stdout.split())
+    assert f"NAME is one of {', '.join(projection.name for projection in ALL)}." in said
 
 
 def test_a_mistyped_database_is_not_made_anew(tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ def rebuild(name: str | None) -> None:
     Rebuild one read model, or all, from the events.
 
     NAME is one of approvals, todo, decision_feed, audit_trail, deadlines, outbox, sessions,
-    webhooks.
-    Nothing is sent again: what was delivered is in the events. The service may go on meanwhile;
-    its lists, sending and expiry wait until this has ended.
+    webhooks, decided, history, history_readers, history_members, figures. Nothing is sent again:
+    what was delivered is in the events. The service may go on meanwhile; its lists, sending and
+    expiry wait until this has ended.
     """
     from eventsourcing.domain import EventSourcingError
 
@@ -428,6 +428,8 @@ def backup(file: str) -> None:
 
     try:
         is_unaltered = back_up(given_settings(), Path(file), say)
+    except BrokenPipeError:  # the copy is whole; click ends quietly, status 1
+        raise
     except (NotBackedUp, NewerStore, OSError) as error:
         say(f"fta-approval: {error}", err=True)
         sys.exit(1)

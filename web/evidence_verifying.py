@@ -6,7 +6,7 @@ Reads the event store's file alone: no secret key, no read models, no running se
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,7 +15,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from adapters.evidence.head_file import heads_in
+from adapters.evidence.head_file import heads_in, only_head
+from adapters.evidence.heads import TreeHead
 from adapters.evidence.keys import given_keys, public_keys
 from adapters.evidence.logs import made_keys
 from adapters.evidence.outside import in_order
@@ -123,11 +124,12 @@ def verify(
 
     Raises:
         FileNotFoundError: There is no event store, or no file of heads where one was named.
+        BadHead: The file that was named holds none.
         BadKey, OSError, sqlite3.Error, NewerStore
     """
     begun, unreadable = time.monotonic(), list[int]()
     file = heads_file(settings) if heads is None else Path(heads)
-    outside = () if file is None else heads_in(file, unreadable)
+    outside = () if file is None else _outside(file, unreadable, is_named=heads is not None)
     with (
         opened_snapshot(settings.database) as snapshot,
         in_order(outside) as ordered,
@@ -180,6 +182,22 @@ def recorded(found: Verification, by: str, via: str, at: datetime) -> RecordVeri
         root_hash=found.root_hash,
         problem=None if found.problem is None else found.problem.sentence,
     )
+
+
+def _outside(file: Path, unreadable: list[int], *, is_named: bool) -> Iterator[TreeHead]:
+    """
+    The heads of a file. One that somebody named holds some: without, they would read that all is
+    well and not notice that nothing was asked.
+
+    Raises:
+        BadHead, OSError
+    """
+    head = None
+    for head in heads_in(file, unreadable):
+        yield head
+    if head is None and is_named:
+        yield only_head(file)
+        unreadable.clear()
 
 
 def heads_file(settings: Settings) -> Path | None:

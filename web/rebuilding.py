@@ -32,7 +32,7 @@ def rebuild_read_models(settings: Settings, name: str | None) -> None:
     try:
         runner = ProjectionRunner(store, read_models)
         with progress_bar() as bar:
-            task = bar.add_task(", ".join(chosen), total=store.last_position())
+            task = bar.add_task(name or "read models", total=store.last_position())
             runner.rebuild(chosen, lambda position: bar.update(task, completed=position))
     finally:
         read_models.close()

@@ -51,6 +51,20 @@ def heads_in(path: Path, unreadable: list[int]) -> Iterator[TreeHead]:
                 unreadable.append(number)
 
 
+def only_head(path: Path) -> TreeHead:
+    """
+    The one head of a file that holds it over several lines, or an answer of `GET /decisions`.
+
+    Raises:
+        BadHead: There is none; names the file.
+        OSError
+    """
+    try:
+        return read_head(path.read_bytes())
+    except BadHead as error:
+        raise BadHead(f"{path} holds no tree head: {error}") from None
+
+
 def last_size(path: Path, log_id: str) -> int:
     """
     The size of the newest head of that log in the file; 0 if it holds none, or is not there.

@@ -50,11 +50,17 @@ def given_keys(given: str) -> dict[str, Ed25519PublicKey]:
         return public_keys([given])
     except BadKey:
         if not Path(given).exists():
-            raise
-    lines = [line.split() for line in Path(given).read_text(encoding="utf-8").splitlines()]
+            raise BadKey(
+                f"{given!r} is neither a public key (base64 of 32 bytes) nor a file of them"
+            ) from None
+    text = Path(given).read_text(encoding="utf-8", errors="replace")
+    lines = [line.split() for line in text.splitlines()]
     if not (texts := [words[0] for words in lines if words and not words[0].startswith("#")]):
-        raise BadKey("the file holds no key")
-    return public_keys(texts)
+        raise BadKey(f"{given} holds no key")
+    try:
+        return public_keys(texts)
+    except BadKey:
+        raise BadKey(f"{given} holds a line that begins with no public key") from None
 
 
 def _raw(text: str) -> bytes:

@@ -23,6 +23,7 @@ from adapters.evidence.merkle import (
     root_by_inclusion,
 )
 from adapters.store.snapshot import Row, Snapshot
+from domain.identity import APPROVAL_STREAM
 
 INCLUSION = "fta-approval inclusion proof 1"
 CONSISTENCY = "fta-approval consistency proof 1"
@@ -62,7 +63,7 @@ def inclusion_proof(snapshot: Snapshot, stream: str, head: TreeHead) -> dict[str
     """
     rows = snapshot.of_stream(stream)
     if not rows:
-        raise CannotProve(f"there is no {stream}")
+        raise CannotProve(f"there is no approval {stream.removeprefix(APPROVAL_STREAM)}")
     covered = [(index, row) for index, row in rows if index is not None and index < head.tree_size]
     if not covered:
         raise CannotProve(f"no event of {stream} is covered by that head yet")

@@ -62,7 +62,8 @@ def tell_differences(
             settings, lambda done, end: bar.update(task, completed=done, total=end)
         )
     if as_json:
-        say(json.dumps({"read_models": [str(difference) for difference in found]}))
+        differ = [str(difference) for difference in found]
+        say(json.dumps({"ok": not found, "read_models": differ}))
         return not found
     for difference in found:
         say(f"read models differ: {difference}")

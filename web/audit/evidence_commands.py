@@ -10,7 +10,7 @@ from typing import Any
 import click
 from eventsourcing.domain import EventSourcingError
 
-from adapters.evidence.head_file import read_heads
+from adapters.evidence.head_file import only_head, read_heads
 from adapters.evidence.heads import BadHead, TreeHead, read_head
 from adapters.evidence.keys import BadKey, given_keys
 from adapters.evidence.logs import MadeKey, made_keys
@@ -44,6 +44,12 @@ CANNOT_READ = (OSError, sqlite3.Error, NewerStore, BadKey, BadHead, CannotProve,
 class Unusable(click.ClickException):
     """What was given, or the store, cannot be read."""
 
+    def __init__(self, error: Exception) -> None:
+        if isinstance(error, OSError) and error.filename is not None:
+            super().__init__(f"{error.filename}: {error.strerror}")
+        else:
+            super().__init__(str(error))
+
 
 def verify(
     settings: Settings, heads: str | None, key: str | None, *, as_json: bool, is_recorded: bool
@@ -56,7 +62,7 @@ def verify(
     try:
         report = evidence_verifying.verify(settings, heads, key)
     except CANNOT_READ as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))
     else:
@@ -75,7 +81,7 @@ def verify_projections(settings: Settings, *, as_json: bool) -> bool:
     try:
         return tell_differences(settings, say, as_json=as_json)
     except (*CANNOT_READ, EventSourcingError, UnreadableEvent, WrittenMeanwhile) as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
 
 
 def prove(settings: Settings, wanted: str, head_file: str | None) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def prove(settings: Settings, wanted: str, head_file: str | None) -> dict[str, A
             head = _newest(snapshot) if head_file is None else head_in(head_file)
             return inclusion_proof(snapshot, _stream(snapshot, wanted), head)
     except CANNOT_READ as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
 
 
 def prove_consistency(settings: Settings, from_file: str, to_file: str | None) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def prove_consistency(settings: Settings, from_file: str, to_file: str | None) -
             later = _newest(snapshot) if to_file is None else head_in(to_file)
             return consistency_proof(snapshot, head_in(from_file), later)
     except CANNOT_READ as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
 
 
 def write(proof: dict[str, Any], output: str | None) -> None:
@@ -106,8 +112,16 @@ def write(proof: dict[str, Any], output: str | None) -> None:
             click.echo(text)
         else:
             Path(output).write_text(text + "\n", encoding="utf-8")
+    except BrokenPipeError:  # whoever read our output has enough; click ends quietly, status 1
+        raise
     except OSError as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
+    if proof.get("not_covered"):
+        say(
+            f"not in the proof: the newest {proof['not_covered']} of its events, which that head "
+            "does not cover",
+            err=True,
+        )
 
 
 def check(file: str, key: str, head_file: str | None) -> bool:
@@ -116,7 +130,7 @@ def check(file: str, key: str, head_file: str | None) -> bool:
         keys, text = given_keys(key), Path(file).read_bytes()
         heads = [] if head_file is None else heads_in(head_file)
     except CANNOT_READ as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
     try:
         shown = check_proof(text, keys, heads)
     except BadProof as error:
@@ -160,7 +174,7 @@ def keys_of(settings: Settings) -> list[MadeKey]:
         with opened_snapshot(settings.database) as snapshot:
             return made_keys(snapshot)
     except CANNOT_READ as error:
-        raise Unusable(str(error)) from None
+        raise Unusable(error) from None
 
 
 def heads_in(file: str) -> list[TreeHead]:
@@ -170,17 +184,12 @@ def heads_in(file: str) -> list[TreeHead]:
     Raises:
         BadHead: There is none in it.
     """
-    if not (heads := read_heads(Path(file)).heads):
-        heads = [read_head(Path(file).read_bytes())]
-    return heads
+    return read_heads(Path(file)).heads or [only_head(Path(file))]
 
 
 def head_in(file: str) -> TreeHead:
     """The last one."""
-    try:
-        return heads_in(file)[-1]
-    except BadHead as error:
-        raise BadHead(f"{file} holds no tree head: {error}") from None
+    return heads_in(file)[-1]
 
 
 def _newest(snapshot: Snapshot) -> TreeHead:

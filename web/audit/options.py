@@ -46,9 +46,13 @@ def read_filters(settings: "Settings", given: dict[str, Any], *, of_events: bool
     from web.audit.filters import Filters, first_after, first_moment
 
     zone = ZoneInfo(settings.time_zone)
+    since = _read("--from", given["since"], lambda text: first_moment(text, zone))
+    before = _read("--to", given["until"], lambda text: first_after(text, zone))
+    if since is not None and before is not None and before <= since:
+        raise click.BadParameter("is before --from", param_hint="--to")
     return Filters(
-        since=_read("--from", given["since"], lambda text: first_moment(text, zone)),
-        before=_read("--to", given["until"], lambda text: first_after(text, zone)),
+        since=since,
+        before=before,
         member=given["member"],
         business=given["business"],
         engine=given["engine"],

@@ -25,6 +25,8 @@ def looking(language: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         _give_up(f"FTA_APPROVAL_DATABASE cannot be used: {error}")
+    except BrokenPipeError:  # whoever read our output has enough; click ends quietly, status 1
+        raise
     except (
         UnknownApproval,
         NotYet,
