@@ -174,7 +174,10 @@ def test_nobody_opens_a_store_while_it_is_restored(folder: Path) -> None:
 
 def test_a_copy_that_is_not_whole_moves_nothing(folder: Path) -> None:
     damaged(folder / "copy.db", "UPDATE stored_events SET state = x'00' WHERE position = ASKED")
-    assert "cannot be read" in refused(folder)
+    said = refused(folder)
+    assert said.startswith(f"{folder / 'copy.db'}: ") and "cannot be read" in said
+    (folder / "copy.db").write_text("no database at all, though it is long enough for a header" * 9)
+    assert refused(folder).startswith(f"{folder / 'copy.db'}: it cannot be read: ")
 
 
 def test_a_newer_copy_moves_nothing(folder: Path) -> None:

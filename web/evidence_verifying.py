@@ -78,7 +78,8 @@ class Report:
             said.append(f"lines of the file of heads that are unfinished or no heads: {numbers}")
         if found.foreign:
             said.append(
-                f"{_many(found.foreign, 'head')} from outside are of another log: left aside"
+                f"{_many(found.foreign, 'head')} from outside "
+                f"{'is' if found.foreign == 1 else 'are'} of another log: left aside"
             )
         if found.not_here:
             said.append(

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from adapters.store.copies import side_files
+from adapters.store.copies import DamagedCopy, side_files
 from adapters.store.event_store import SQLITE_URL, restoring_lease, sqlite_path
 from adapters.store.lease import FileLease
+from adapters.store.schema import NewerStore
 from adapters.store.snapshot import opened_snapshot
 from web.backup_check import altered, checked_copy, progress_bars, sizes
 from web.parts import beside_database
@@ -63,6 +64,8 @@ def restore(settings: Settings, copy: Path, at: datetime, say: Say) -> None:
             _let_belong_to_whom_it_did(part, place)
             aside = put_in_place(part, place, at)
             replace_read_models(views, beside_database(settings, "-views"))
+        except (DamagedCopy, NewerStore) as error:
+            raise type(error)(f"{copy}: {error}") from error
         except sqlite3.Error as error:
             raise NotRestored(f"the copy cannot be put back: {error}") from error
         finally:

@@ -89,14 +89,14 @@ def examine(path: Path, progress: Progress) -> Inventory:
     """
     try:
         with closing(_opened(path, "mode=ro&immutable=1")) as store:
-            _check_kind(store, path)
+            _check_kind(store)
             _check_pages(store)
             events, position, approvals, as_of = _read_everything(store, progress)
             _check_streams(store, position)
     except sqlite3.Error as error:
-        raise DamagedCopy(f"{path} cannot be read: {error}") from error
+        raise DamagedCopy(f"it cannot be read: {error}") from error
     except UnreadableEvent as error:
-        raise DamagedCopy(f"{path}: {error}") from error
+        raise DamagedCopy(str(error)) from error
     return Inventory(events, position, as_of, approvals, path.stat().st_size)
 
 
@@ -120,17 +120,17 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
 
 
-def _check_kind(store: sqlite3.Connection, path: Path) -> None:
+def _check_kind(store: sqlite3.Connection) -> None:
     (schema,) = store.execute("PRAGMA user_version").fetchone()
     if schema > SCHEMA_VERSION:
         raise NewerStore(
-            f"{path} has schema {schema}, this program knows {SCHEMA_VERSION}: "
+            f"it has schema {schema}, this program knows {SCHEMA_VERSION}: "
             "use the version that wrote it"
         )
     names = {name for (name,) in store.execute("SELECT name FROM sqlite_schema")}
     wanted = {"stored_events", *(f"events_are_never_{done}" for done in TRIGGERS)}
     if missing := wanted - names:
-        raise DamagedCopy(f"{path} is no event store: it has no {', '.join(sorted(missing))}")
+        raise DamagedCopy(f"it is no event store: it has no {', '.join(sorted(missing))}")
 
 
 def _check_pages(store: sqlite3.Connection) -> None:

@@ -72,10 +72,10 @@ def verify_all(
     """
     Compute everything anew from the stored events, and name the first thing that was altered.
 
-    Needs the event store's file alone, also a read-only copy of it (--no-record); the service may
-    go on meanwhile. With --projections the read models, by which lists and searches are made, are
-    made anew beside the live ones and compared row by row. Exit status 1 if anything is not as it
-    was recorded.
+    Needs the event store's file alone; the service may go on meanwhile. That it was done becomes
+    an event of that file: verify copies with --no-record, which writes nothing. With --projections
+    the read models, by which lists and searches are made, are made anew beside the live ones and
+    compared row by row. Exit status 1 if anything is not as it was recorded.
 
     \b
     Example: by heads that an engine has kept, and by the key as it was handed over
@@ -254,8 +254,9 @@ def search(limit: int, pseudonyms: bool, as_json: bool, **given: Any) -> None:
     Find approvals, newest first; who looks for what is recorded.
 
     With --events KIND it finds events instead: all, approvals, messages, logins, configuration,
-    keys, freezes, webhooks, looks, exports, verifications, or a stored name such as freeze.began.
-    --member is then who did it, or was written to. The service may go on meanwhile.
+    keys, freezes, webhooks, looks, exports, verifications, installation, audit, or a stored name
+    such as freeze.began. --member is then who did it, or was written to. The service may go on
+    meanwhile.
 
     \b
     Example:
