@@ -24,6 +24,7 @@ from tests import confidential
 from tests.crash_points import copied, store_in
 from tests.process import SCRIPT, ServiceProcess
 from tests.scenario import NOON, ask
+from tests.tampering import Evidence
 from tests.test_crash import (
     PREFIX_PATH,
     Load,
@@ -286,6 +287,25 @@ def test_a_damaged_store_gives_no_copy(store: EventStore, tmp_path: Path) -> Non
 
 
 # Kills and load.
+
+
+def test_a_store_that_was_altered_is_copied_and_told_where_cron_hears_it(tmp_path: Path) -> None:
+    evidence = Evidence.made(tmp_path / "store", 20, heads=2)
+    evidence.alter(
+        "UPDATE stored_events SET state = CAST(replace(state, '10.0', '10.1') AS BLOB) "
+        "WHERE position = 9"
+    )
+    done = subprocess.run(
+        [SCRIPT, "backup", tmp_path / "copy.db"],
+        env={"FTA_APPROVAL_DATABASE": evidence.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("fta-approval: ALTERED, see fta-approval audit verify: ")
+    assert "ALTERED" not in done.stdout and (tmp_path / "copy.db").exists()
 
 
 def test_killed_at_any_step_it_leaves_a_whole_copy_or_none(tmp_path: Path) -> None:

@@ -427,13 +427,15 @@ def backup(file: str) -> None:
     from web.findings import say
 
     try:
-        is_unaltered = back_up(given_settings(), Path(file), say)
+        alterations = back_up(given_settings(), Path(file), say)
     except BrokenPipeError:  # the copy is whole; click ends quietly, status 1
         raise
     except (NotBackedUp, NewerStore, OSError) as error:
         say(f"fta-approval: {error}", err=True)
         sys.exit(1)
-    if not is_unaltered:
+    for line in alterations:
+        say(f"fta-approval: {line}", err=True)
+    if alterations:
         sys.exit(1)
 
 

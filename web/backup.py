@@ -22,7 +22,7 @@ class NotBackedUp(Exception):
     """No copy was made; says why."""
 
 
-def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> bool:
+def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> list[str]:
     """
     Copy the event store into a new file, mode 0600, that needs no other beside it.
 
@@ -30,8 +30,8 @@ def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> boo
     name is written anew.
 
     Returns:
-        Whether the store is as it was recorded. Where it was altered the copy is as good as the
-        store, and that is said.
+        Where the store is not as it was recorded, to be told as a mistake is; the copy is then as
+        good as the store.
 
     Raises:
         NotBackedUp: There is such a file already, or the copy was found wanting.
@@ -50,13 +50,12 @@ def back_up(settings: Settings, target: Path, say: Callable[[str], None]) -> boo
     finally:
         part.unlink(missing_ok=True)
         lease.release()
-    for line in (f"not in it: {_kept_apart(settings)}", *found):
-        say(line)
-    return not found
+    say(f"not in it: {_kept_apart(settings)}")
+    return found
 
 
 def _write(source: Path, part: Path, target: Path, say: Callable[[str], None]) -> list[str]:
-    """What is to be told of the store besides."""
+    """What is wrong with the store itself."""
     for left_over in side_files(part):
         left_over.unlink()
     os.truncate(part, 0)
