@@ -80,7 +80,7 @@ def test_everything_about_an_approval_is_there(house: House, given: Settings) ->
     house.do(redeem(house, after(minutes=3), NODE, "try-1", is_same=True))
     house.do(reports(after(minutes=4), NODE, "fta", Outcome.SUCCEEDED))
     assert shown(given) == [
-        f"ID: 12345_2  {approval_id(approval_stream(NODE))}  3",
+        f"ID: 12345_2  {approval_id(approval_stream(NODE))}  #3",
         "Time zone: Asia/Shanghai",
         "Status: Approved, zhangsan approved via reply at 2026-05-04 20:02:00.000; reason: 计划内",
         "What: 重启 10.0.0.1 的 nginx",

@@ -136,3 +136,17 @@ def test_why_a_reply_decided_nothing_is_told_in_chinese(code: str) -> None:
     assert [in_words(event) for event in replied] == [
         f"zhangsan 通过回复同意: “TY 12345_2”（未生效: {REFUSED[code]}）"
     ]
+
+
+def test_a_push_that_a_restore_withheld_counts_as_no_try() -> None:
+    event = Approval.WebhookFailed(
+        originator_id="approval-12345_2",
+        originator_version=5,
+        timestamp=NOON,
+        delivery=4,
+        attempt=0,
+        problem="withheld",
+        failures=0,
+        retry_at=None,
+    )
+    assert in_words(event) == "结论未推送: withheld；不再重试，可手动重新推送"

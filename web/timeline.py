@@ -201,7 +201,13 @@ def _webhook_delivered(event: Any) -> str:
 
 def _webhook_failed(event: Any) -> str:
     about = {"attempt": event.attempt, "problem": one_line(event.problem)}
-    failed = gettext("结论推送失败（第 %(attempt)s 次）: %(problem)s") % about
+    # Without an attempt it was withheld, by a restore.
+    text = (
+        "结论推送失败（第 %(attempt)s 次）: %(problem)s"
+        if event.attempt
+        else "结论未推送: %(problem)s"
+    )
+    failed = gettext(text) % about
     return failed if event.retry_at is not None else failed + gettext("；不再重试，可手动重新推送")
 
 

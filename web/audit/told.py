@@ -76,7 +76,7 @@ def state(approval: Approval, at: datetime, zone: Zone) -> str:
 
 def _head(approval: Approval, at: datetime, zone: Zone) -> Iterator[str]:
     asked = approval.requested
-    yield _line("编号", f"{approval.reply_id}  {approval.approval_id}  {approval.number}")
+    yield _line("编号", f"{approval.reply_id}  {approval.approval_id}  #{approval.number}")
     yield _line("时区", zone.zone.key)
     yield _line("状态", state(approval, at, zone))
     if asked.test:
